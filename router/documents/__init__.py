@@ -1,0 +1,1 @@
+"""The documents that stand in CouchDB, a file per kind."""

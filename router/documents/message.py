@@ -1,0 +1,129 @@
+"""A message document: what an app writes to have somebody told."""
+
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictStr,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+
+from router.documents.json_types import JsonObject, JsonValue
+from router.documents.problems import shown
+from router.documents.timestamps import Timestamp
+
+MAX_GROUP_NAME_CHARS = 200
+
+MAX_GROUPS = 1000
+"""Most groups that one message may name. They stand in the document that says which of them are unknown."""
+
+MAX_EVENT_CHARS = 200
+"""Longest `event`: it stands in every delivery document of the message."""
+
+
+def check_group_name(name: object) -> str:
+    """Give `name` back if it names a group: `#` and at least one more character, none of them space.
+
+    Raises ValueError with what is wrong.
+    """
+    if not isinstance(name, str) or not name.startswith("#") or len(name) < 2:
+        raise ValueError(f"must be the name of a group, which starts with #, not {shown(name)}")
+    if any(c.isspace() or not c.isprintable() for c in name):
+        raise ValueError(f"must be the name of a group without spaces, not {shown(name)}")
+    if len(name) > MAX_GROUP_NAME_CHARS:
+        raise ValueError(f"must be the name of a group of at most {MAX_GROUP_NAME_CHARS} characters")
+    return name
+
+
+GroupName = Annotated[
+    str,
+    BeforeValidator(check_group_name),
+    WithJsonSchema({"type": "string", "pattern": "^#\\S+$", "maxLength": MAX_GROUP_NAME_CHARS}),
+]
+"""The name of a group, `#admins`."""
+
+
+class Link(BaseModel):
+    """Where the reader goes from here; a button in mail, a button or a link elsewhere."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    url: StrictStr = Field(description="Absolute http or https address.")
+    text: StrictStr | None = Field(None, description="What the button says; the address itself if there is none.")
+
+    @field_validator("url")
+    @classmethod
+    def _is_absolute(cls, url: str) -> str:
+        if any(c.isspace() or not c.isprintable() for c in url):
+            raise ValueError("must be an address without spaces")
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            raise ValueError("must be an address such as https://example.org/orders/42") from None
+        if parts.scheme.lower() not in ("http", "https") or not parts.hostname:
+            raise ValueError("must be an absolute http or https address")
+        return url
+
+
+class Content(BaseModel):
+    """What a message says, and to whom."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    to: GroupName | list[GroupName] = Field(description="A group, `#admins`, or a list of groups.")
+    subject: StrictStr | None = Field(None, description="One line that says it in short.")
+    body: StrictStr | None = Field(None, description="What there is to say, as HTML or text: see `format`.")
+    format: Literal["html", "text"] = Field("html", description="How `body` is to be read.")
+    event: StrictStr | None = Field(
+        None, max_length=MAX_EVENT_CHARS, description="What happened, as a program names it: `order_failed`."
+    )
+    link: Link | None = Field(None, description="Where the reader goes from here.")
+    data: dict[str, JsonValue] | None = Field(
+        None, description="Anything the app wants to keep with the message; not shown."
+    )
+    priority: Literal["low", "normal", "critical"] = Field("normal", description="How urgent it is.")
+    created_at: Timestamp | None = Field(None, description="When it happened.")
+    expires_at: Timestamp | None = Field(None, description="When it is no use any more; it is not sent after that.")
+
+    @field_validator("to", mode="before")
+    @classmethod
+    def _has_some_groups(cls, to: object) -> object:
+        # Before the names are looked at: a million wrong ones would be a million complaints.
+        if isinstance(to, list) and not 1 <= len(to) <= MAX_GROUPS:
+            raise ValueError("must name at least one group" if not to else f"must name at most {MAX_GROUPS} groups")
+        return to
+
+    @model_validator(mode="after")
+    def _says_something(self) -> "Content":
+        if not (self.body or "").strip() and not (self.subject or "").strip():
+            raise ValueError("needs a body or a subject")
+        return self
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The groups in `to`, each once, in the order written."""
+        return tuple(dict.fromkeys([self.to] if isinstance(self.to, str) else self.to))
+
+
+class MessageDocument(BaseModel):
+    """A document whose `content` has `to`. Unknown keys are the app's own."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    id: StrictStr = Field(
+        alias="_id", description="The message's name, chosen by the app; a message is routed once by it."
+    )
+    rev: StrictStr | None = Field(None, alias="_rev", description="CouchDB's revision.")
+    content: Content
+
+
+def is_message(document: JsonObject) -> bool:
+    """Whether `document` is meant as a message, well-formed or not: its `content` is an object that has `to`."""
+    content = document.get("content")
+    return isinstance(content, dict) and "to" in content

@@ -1,0 +1,56 @@
+"""Timestamps as every document has them: RFC 3339, UTC, milliseconds."""
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, PlainSerializer, WithJsonSchema
+
+from router.documents.problems import shown
+
+_WANTED = "must be a time with a time zone, such as 2026-11-21T08:27:00Z"
+
+_BEGINS_WITH_A_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+
+
+def utc_now() -> datetime:
+    """The present moment, cut to the milliseconds that a document can hold."""
+    moment = datetime.now(UTC)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def to_text(moment: datetime) -> str:
+    """`moment` as documents show it: `2026-11-21T08:27:00.123Z`. Texts of two moments sort as the moments do."""
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+
+
+def from_text(text: str) -> datetime:
+    """The moment that an RFC 3339 `text` names. Raises ValueError when it is none, or has no time zone."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone")
+    return moment.astimezone(UTC)
+
+
+def _only_text(value: object) -> object:
+    # Pydantic would take a text of digits for seconds since 1970: "2026" would be half past midnight of that year's first day.
+    if isinstance(value, datetime) or (isinstance(value, str) and _BEGINS_WITH_A_DATE.match(value)):
+        return value
+    raise ValueError(f"{_WANTED}, not {shown(value)}")
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"{_WANTED}, between the years 1 and 9999 in UTC") from None
+
+
+Timestamp = Annotated[
+    AwareDatetime,
+    BeforeValidator(_only_text),
+    AfterValidator(_in_utc),
+    PlainSerializer(to_text, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+"""A moment with a time zone, in UTC, written as `to_text` does."""

@@ -1,0 +1,246 @@
+"""Every setting of the router, read from `ROUTER_…` variables (nested with `__`) and a `.env` file."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+PREFIX = "ROUTER_"
+"""What the name of every setting's variable starts with."""
+
+FOREIGN = ("ROUTER_TEST_", "ROUTER_DEMO_")
+"""Variables with our prefix that are no settings of the router: the test suite's and the demo's."""
+
+Seconds = Annotated[float, Field(gt=0, le=315_360_000, allow_inf_nan=False)]
+"""A time span of at most ten years: what is added to a date must give a date."""
+PerSecond = Annotated[float, Field(ge=0.0001, le=1_000_000, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+
+
+def is_ours(variable: str) -> bool:
+    """Whether `variable` is meant as a setting of the router, mistyped or not."""
+    return variable.upper().startswith(PREFIX) and not variable.upper().startswith(FOREIGN)
+
+
+class Section(BaseModel):
+    """A group of settings that share a prefix. An unknown name is an error, so that a mistyped variable is noticed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CouchDBSettings(Section):
+    """How to reach CouchDB."""
+
+    url: str = Field(
+        "http://127.0.0.1:5984",
+        repr=False,  # It may hold a password: http://user:password@host.
+        description="Address of the CouchDB server, without the database.",
+    )
+    database: str = Field("notifications", description="Database that holds messages, mapping and deliveries.")
+    username: str | None = Field(None, description="User to log in as; none for a server that asks for no login.")
+    password: SecretStr | None = Field(None, description="That user's password.")
+    mapping_id: str = Field("ccs.notifications", description="`_id` of the mapping document.")
+    request_timeout_seconds: Seconds = Field(
+        30, description="How long one request to CouchDB may take, the feed apart."
+    )
+    connect_timeout_seconds: Seconds = Field(5, description="How long a connection to CouchDB may take to open.")
+
+
+class FeedSettings(Section):
+    """How the changes feed is followed."""
+
+    heartbeat_seconds: Annotated[float, Field(ge=0.1, le=60)] = Field(
+        10,
+        description="How often CouchDB shows that an idle feed lives; one silent for twice as long is opened anew.",
+    )
+    max_row_bytes: Annotated[int, Field(ge=1024)] = Field(
+        8 * 1024 * 1024, description="Largest feed row that is read; a larger one is recorded and skipped."
+    )
+    backoff_base_seconds: Seconds = Field(
+        0.1, description="First pause before a broken feed is opened again; doubles, with full jitter."
+    )
+    backoff_max_seconds: Seconds = Field(30, description="Longest such pause.")
+    checkpoint_interval_seconds: Seconds = Field(
+        2, description="How often the checkpoint is saved while messages come in."
+    )
+
+
+class RetrySettings(Section):
+    """When a failed attempt is made again: exponential with full jitter, up to a count and an age."""
+
+    base_seconds: Seconds = Field(2, description="Longest pause before the first retry; doubles with each.")
+    max_delay_seconds: Seconds = Field(600, description="Longest pause between two attempts.")
+    max_retries: Annotated[int, Field(ge=0)] = Field(20, description="Retries before a delivery ends `FAILED`.")
+    max_age_seconds: Seconds = Field(
+        86400, description="Age of a delivery past which it is not tried again and ends `FAILED`."
+    )
+
+
+class ChannelSettings(Section):
+    """What every channel has."""
+
+    concurrency: Count = Field(8, description="Sends that may run side by side.")
+    target_rate_per_second: PerSecond | None = Field(
+        None, description="Most messages a second to one target; none for no limit of ours."
+    )
+    target_burst: Count = Field(1, description="Messages that may leave at once before that limit bites.")
+    attempt_timeout_seconds: Seconds = Field(30, description="How long one attempt may take in all.")
+    on_uncertain: Literal["resend", "hold"] = Field(
+        "resend",
+        description="When no answer came and the channel cannot tell a repeat: send again, or leave it to an admin.",
+    )
+    retry: RetrySettings = RetrySettings()
+
+
+class MatrixSettings(ChannelSettings):
+    """Matrix, as an ordinary user of a homeserver."""
+
+    homeserver: str | None = Field(None, description="Base address of the homeserver, `https://matrix.example.org`.")
+    user_id: str | None = Field(
+        None, description="The router's own user, `@router:example.org`; needed with a password."
+    )
+    access_token: SecretStr | None = Field(None, description="Access token to send with; this or a password.")
+    password: SecretStr | None = Field(None, description="Password to log in with when there is no access token.")
+    device_id: str = Field(
+        "NOTIFICATIONROUTER", description="Device to log in as. Keep it: the homeserver tells repeats by device."
+    )
+    msgtype: Literal["m.text", "m.notice"] = Field(
+        "m.text", description="`m.text` rings phones; `m.notice` is silent for most people."
+    )
+    max_content_bytes: Annotated[int, Field(ge=1024, le=60000)] = Field(
+        32768, description="Largest text and HTML together; longer ones are shortened."
+    )
+
+
+class EmailSettings(ChannelSettings):
+    """Email through an SMTP server."""
+
+    host: str | None = Field(None, description="SMTP server.")
+    port: Annotated[int, Field(ge=1, le=65535)] | None = Field(
+        None, description="Its port; by default 465 for `tls`, 587 for `starttls`, 25 for `none`."
+    )
+    security: Literal["tls", "starttls", "none"] = Field(
+        "starttls", description="`tls` from the first byte, `starttls` (required, not optional), or `none`."
+    )
+    ca_file: Path | None = Field(
+        None, description="PEM file of the authority that signed the server's certificate, if it is your own."
+    )
+    username: str | None = Field(None, description="User to log in as; none for a server that asks for no login.")
+    password: SecretStr | None = Field(None, description="That user's password.")
+    sender: str | None = Field(None, description="Address in From and the envelope, `router@example.org`.")
+    sender_name: str = Field("Notifications", description="Name in From.")
+    list_id_domain: str | None = Field(
+        None, description="Domain of the List-Id made from the group; the sender's by default."
+    )
+    concurrency: Count = Field(4, description="Connections kept open, one mail at a time on each.")
+    idle_seconds: Seconds = Field(60, description="How long an unused connection is kept open.")
+    connect_timeout_seconds: Seconds = Field(10, description="How long connecting and logging in may take.")
+
+
+class SlackSettings(ChannelSettings):
+    """Slack, by a bot token and by incoming webhooks."""
+
+    bot_token: SecretStr | None = Field(
+        None, description="Bot token (`xoxb-…`, scope `chat:write`), for targets that are channels."
+    )
+    allow_webhooks: bool = Field(True, description="Whether incoming webhook addresses may be targets.")
+    webhook_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("hooks.slack.com", "hooks.slack-gov.com"),
+        description="Hosts that a webhook address may name, separated by commas.",
+    )
+    api_url: str = Field("https://slack.com/api", description="Base address of the Web API.")
+    target_rate_per_second: PerSecond | None = Field(
+        1, description="Messages a second to one Slack channel; Slack's own limit is one."
+    )
+    target_burst: Count = Field(1, description="Messages that may leave at once before that limit bites.")
+    max_text_chars: Annotated[int, Field(ge=100, le=40000)] = Field(
+        3900, description="Longest text; longer ones are shortened."
+    )
+
+    @field_validator("webhook_hosts", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(host.strip() for host in value.split(",") if host.strip()) if isinstance(value, str) else value
+
+
+class SphinxSettings(ChannelSettings):
+    """Sphinx, through a Sphinx v2 bot."""
+
+    url: str | None = Field(None, description="Base address of the bot.")
+    admin_token: SecretStr | None = Field(None, description="The bot's ADMIN_TOKEN.")
+    contact_path: str = Field(
+        "get_contact",
+        description="Path under which the bot shows a contact; where it answers 404, `contact` is asked instead.",
+    )
+    key_recheck_seconds: Seconds = Field(30, description="How often a contact without a key is looked at again.")
+    pending_recheck_seconds: Seconds = Field(
+        30, description="How often a message that the bot calls PENDING is looked at again."
+    )
+    max_content_bytes: Annotated[int, Field(ge=50)] = Field(
+        400, description="Longest content; longer ones are shortened."
+    )
+
+
+class LogSettings(Section):
+    """What is logged, and how it looks."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severity that is logged.")
+    format: Literal["auto", "text", "json"] = Field(
+        "auto", description="`auto`: readable on a terminal, JSON when piped."
+    )
+
+
+class Settings(BaseSettings):
+    """All settings. Made once, at the start of a command, and handed to the parts that need them."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="forbid",
+        frozen=True,
+    )
+
+    couchdb: CouchDBSettings = CouchDBSettings()
+    feed: FeedSettings = FeedSettings()
+    matrix: MatrixSettings = MatrixSettings()
+    email: EmailSettings = EmailSettings()
+    slack: SlackSettings = SlackSettings()
+    sphinx: SphinxSettings = SphinxSettings()
+    log: LogSettings = LogSettings()
+    unroutable_max_age_seconds: Seconds = Field(
+        86400, description="How long a message for an unknown group waits for a mapping that has it."
+    )
+    window: Count = Field(
+        1000, description="Deliveries of one channel that are held in memory; the rest wait in CouchDB."
+    )
+    pending_after_seconds: Seconds = Field(
+        1, description="How long a first attempt may take before its delivery is written down as PENDING."
+    )
+    grace_seconds: Seconds = Field(
+        10, description="How long sends in flight may take to end when the router is stopped."
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic-settings hands it in
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """A `.env` file may be shared, with Docker Compose for one: lines that are not ours are passed over."""
+        if isinstance(dotenv_settings, DotEnvSettingsSource):
+            dotenv_settings.env_vars = {
+                name: value for name, value in dotenv_settings.env_vars.items() if is_ours(name)
+            }
+        return init_settings, env_settings, dotenv_settings, file_secret_settings
