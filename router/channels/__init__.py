@@ -1,0 +1,1 @@
+"""The channels, a file each, and the contract they meet."""

@@ -1,0 +1,1 @@
+"""Pure: from a message's content to plain text, HTML, mrkdwn and mail."""
