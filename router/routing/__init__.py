@@ -1,0 +1,1 @@
+"""Pure: from a message and the mapping to targets."""

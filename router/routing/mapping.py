@@ -1,0 +1,118 @@
+"""From a mapping document to a mapping in force: targets read by their channels, problems named by their place."""
+
+import json
+from collections.abc import Callable
+from collections.abc import Mapping as MappingOf
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from pydantic import ValidationError
+
+from router.channels.base import Target, TargetError
+from router.documents.json_types import JsonObject, JsonValue
+from router.documents.mapping import MappingDocument
+from router.documents.problems import Problem, in_words, kind_of, path_text, problems_of
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """How one channel's targets are read, and whether the channel can be used."""
+
+    parse_target: Callable[[JsonValue], Target]
+    """Read one target; raises TargetError."""
+    missing: str | None = None
+    """None when the channel has what it needs; else the sentence that says what to set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One group as the mapping has it."""
+
+    targets: tuple[Target, ...]
+    included: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """A mapping that can be routed by."""
+
+    rev: str | None
+    groups: MappingOf[str, Group]
+    warnings: tuple[Problem, ...] = ()
+    """What is odd but harms nothing else: a channel without credentials, an included group that is missing."""
+    document: JsonObject = field(default_factory=dict, compare=False, repr=False)
+    """The document that it was read from."""
+
+
+class InvalidMappingError(ValueError):
+    """A mapping document that cannot be routed by; `problems` says what is wrong, a place each."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__(in_words(problems))
+        self.problems = problems
+
+
+def read_mapping(document: JsonObject, readers: MappingOf[str, Reader]) -> Mapping:
+    """Read a mapping document.
+
+    Raises InvalidMappingError when its shape is wrong or a channel refuses one of its targets.
+    """
+    try:
+        parsed = MappingDocument.model_validate(document)
+    except ValidationError as error:
+        raise InvalidMappingError(problems_of(error)) from None
+    problems: list[Problem] = []
+    warnings: list[Problem] = []
+    groups: dict[str, Group] = {}
+    for name, entry in parsed.mapping.items():
+        targets: list[Target] = []
+        for channel, values in entry.channels.items():
+            place = ("mapping", name, channel)
+            reader = readers.get(channel)
+            if reader is None:
+                known = ", ".join(sorted(readers))
+                warnings.append(
+                    Problem(path_text(place), f"this router knows no channel {channel!r}; it knows {known}")
+                )
+                targets += [unread_target(channel, value) for value in values]
+                continue
+            if reader.missing is not None:
+                warnings.append(Problem(path_text(place), reader.missing))
+            bare = not isinstance((entry.__pydantic_extra__ or {})[channel], list)
+            for number, value in enumerate(values):
+                try:
+                    targets.append(reader.parse_target(value))
+                except TargetError as error:
+                    problems.append(Problem(path_text(place if bare else (*place, number)), str(error)))
+        for number, other in enumerate(entry.included):
+            if other not in parsed.mapping:
+                where = (
+                    ("mapping", name, "groups")
+                    if isinstance(entry.groups, str)
+                    else ("mapping", name, "groups", number)
+                )
+                warnings.append(Problem(path_text(where), f"there is no group {other}"))
+        groups[name] = Group(tuple(targets), tuple(entry.included))
+    if problems:
+        raise InvalidMappingError(problems)
+    return Mapping(parsed.rev, groups, tuple(warnings), document)
+
+
+def unread_target(channel: str, value: JsonValue) -> Target:
+    """A target of a channel that nobody here knows: kept, so that what is not sent is not silent either."""
+    address = value.get("address", value.get("id")) if isinstance(value, dict) else value
+    if not isinstance(address, str):
+        # Different objects are different targets, though nobody can say which of their parts is the address.
+        return Target(channel, json.dumps(value, sort_keys=True), kind_of(value))
+    return Target(channel, address, _without_secrets(address))
+
+
+def _without_secrets(address: str) -> str:
+    """`address`, or if it is that of a web page (a webhook under a mistyped channel, say) no more than its host."""
+    if "://" not in address:
+        return address
+    try:
+        parts = urlsplit(address)
+        return f"{parts.scheme}://{parts.hostname or ''}/…"
+    except ValueError:
+        return "an address"

@@ -1,0 +1,81 @@
+"""Who is reached through a group, and by which way: the one function behind sending and the dry run."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from router.channels.base import Target
+from router.routing.mapping import Mapping
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Step:
+    """A group on the way, and the step before it. Ways share their beginnings: the ways along a chain take no more room
+    than the chain."""
+
+    group: str
+    before: "_Step | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A target and the way to it."""
+
+    target: Target
+    group: str
+    """The group named in `to` through which it was reached first."""
+    _last: _Step = field(repr=False, compare=False)
+
+    @property
+    def via(self) -> tuple[str, ...]:
+        """The groups on the way, from `group` to the one that lists the target."""
+        groups: list[str] = []
+        step: _Step | None = self._last
+        while step is not None:
+            groups.append(step.group)
+            step = step.before
+        return tuple(reversed(groups))
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """What a list of groups leads to."""
+
+    reached: tuple[Reached, ...]
+    """Each target once, in the order in which it was reached."""
+    unknown: tuple[str, ...]
+    """Groups that were named and that the mapping does not have."""
+    empty: tuple[str, ...]
+    """Groups that were named, exist, and lead to nobody."""
+    followed: frozenset[str]
+    """Every group that was looked into."""
+
+
+def resolve(mapping: Mapping | None, names: Iterable[str]) -> Resolution:
+    """Follow `names` through the mapping; no mapping at all knows no group. Cycles and repetitions are harmless."""
+    groups = mapping.groups if mapping else {}
+    reached: dict[tuple[str, str], Reached] = {}
+    unknown: list[str] = []
+    empty: list[str] = []
+    followed: set[str] = set()
+    for name in dict.fromkeys(names):
+        if name not in groups:
+            unknown.append(name)
+            continue
+        seen = {name}
+        count = 0
+        # Depth first with a stack of our own: a chain of a thousand groups must not be a matter of Python's call stack.
+        stack = [_Step(name)]
+        while stack:
+            step = stack.pop()
+            group = groups[step.group]
+            for target in group.targets:
+                count += 1
+                reached.setdefault((target.channel, target.identity), Reached(target, name, step))
+            for other in reversed(group.included):
+                if other in groups and other not in seen:
+                    seen.add(other)
+                    stack.append(_Step(other, step))
+        followed |= seen
+        if not count:
+            empty.append(name)
+    return Resolution(tuple(reached.values()), tuple(unknown), tuple(empty), frozenset(followed))
