@@ -1,0 +1,1 @@
+"""Talking to CouchDB: database, feed, checkpoint, design documents."""

@@ -1,0 +1,322 @@
+"""The router's database in CouchDB: documents, bulk reads and writes, views."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import Self, TypeVar, cast
+from urllib.parse import quote
+
+import aiohttp
+from aiocouch.remote import RemoteDatabase
+
+from router.couch.answers import (
+    BulkResult,
+    GarbageError,
+    User,
+    ViewRow,
+    bulk_results_of,
+    documents_of,
+    object_of,
+    stubs_of,
+    user_of,
+    view_rows_of,
+)
+from router.couch.codec import encode
+from router.couch.errors import Conflict, DatabaseMissing, Refused
+from router.couch.session import Session
+from router.documents.json_types import JsonObject, JsonValue
+from router.settings import CouchDBSettings
+
+T = TypeVar("T")
+
+__all__ = ["BulkResult", "Database", "User", "ViewRow"]
+
+BULK_DOCUMENTS = 500
+"""Documents in one request. CouchDB has no limit of its own; this keeps each request well inside its timeout."""
+BULK_BYTES = 4 * 1024 * 1024
+"""Bytes in one `_bulk_docs` request, unless a single document is larger."""
+LOCAL_ATTEMPTS = 5
+"""Times that a `_local` document is written over somebody else's write before that is a conflict."""
+
+
+class Database:
+    """One database of one CouchDB server.
+
+    Every method may raise any `CouchError`; those named are the ones worth telling apart. Each request ends within
+    `request_timeout_seconds`.
+    """
+
+    def __init__(self, settings: CouchDBSettings) -> None:
+        self._settings = settings
+        self._session: Session | None = None
+
+    @property
+    def name(self) -> str:
+        """The database's name."""
+        return self._settings.database
+
+    @property
+    def session(self) -> Session:
+        """The open session. Raises RuntimeError before `open` and after `close`."""
+        if self._session is None:
+            raise RuntimeError("the database is not open")
+        return self._session
+
+    def sibling(self, name: str) -> "Database":
+        """Another database of the same server, for the same user. Not open."""
+        return Database(self._settings.model_copy(update={"database": name}))
+
+    async def open(self) -> None:
+        """Make the session; no connection is opened yet. Raises BadAddress."""
+        if self._session is None:
+            self._session = Session(self._settings)
+
+    async def close(self) -> None:
+        """Close all connections. Harmless when that is done already."""
+        if self._session is not None:
+            session, self._session = self._session, None
+            await session.close()
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @property
+    def _remote(self) -> RemoteDatabase:
+        return RemoteDatabase(self.session, self.name)
+
+    def _path(self, doc_id: str) -> str:
+        return f"{self._remote.endpoint}/{quoted_id(doc_id)}"
+
+    # The server and the database
+
+    async def server_info(self) -> JsonObject:
+        """What `GET /` says: version, uuid, features."""
+        return object_of(await self.session._info())
+
+    async def user(self) -> User:
+        """Whom the server takes us for. Raises LoginRefused."""
+        _, answer = await self.session._check_session()
+        return user_of(object_of(answer))
+
+    async def info(self) -> JsonObject:
+        """What `GET /{db}` says. Raises DatabaseMissing."""
+        return object_of(await self._remote._get())
+
+    async def identity(self) -> str:
+        """An opaque name for this very database: another after it was dropped and made again, the same after a restart.
+
+        Made of the database's `instance_start_time` (when it was made; CouchDB before 3.3 says "0") and the server's
+        `uuid`, which the nodes of a cluster share (https://docs.couchdb.org/en/stable/setup/cluster.html). Raises
+        DatabaseMissing.
+        """
+        made = (await self.info()).get("instance_start_time", "0")
+        server = (await self.server_info()).get("uuid", "")
+        return f"{made}@{server}"
+
+    async def create_database(self) -> bool:
+        """Make the database; False when it was there already.
+
+        Raises Forbidden or LoginRefused when we may not, Refused for a name that CouchDB does not allow.
+        """
+        try:
+            await self._remote._put()
+        except Refused as error:
+            if error.status == 412:
+                return False
+            raise
+        return True
+
+    async def get_security(self) -> JsonObject:
+        """Who may do what: the database's `_security` object."""
+        return object_of(await self._remote._get_security())
+
+    async def put_security(self, security: JsonObject) -> None:
+        """Set the `_security` object. Raises Forbidden when we are no admin of the database."""
+        await self._remote._put_security(security)
+
+    # Single documents
+
+    async def get(self, doc_id: str) -> JsonObject | None:
+        """The document, or None when it is missing or deleted. Raises DatabaseMissing."""
+        try:
+            _, answer = await self.session._get(self._path(doc_id))
+        except DatabaseMissing as error:
+            if error.reason in ("missing", "deleted"):
+                return None
+            raise
+        return object_of(answer)
+
+    async def put(self, doc: JsonObject) -> str:
+        """Write `doc`, which has an `_id`, and a `_rev` when it replaces another; gives the new revision.
+
+        Raises Conflict, Refused (a validation function's reason, a malformed or too large document), Forbidden,
+        DatabaseMissing, and ValueError for a document without `_id`.
+        """
+        _, answer = await self.session._put(self._path(_id_of(doc)), data=doc)
+        rev = object_of(answer).get("rev")
+        if not isinstance(rev, str):
+            raise self.session.garbage("a written document without its revision")
+        return rev
+
+    async def get_local(self, name: str) -> JsonObject | None:
+        """The document `_local/{name}`, which is neither replicated nor in the feed; None when it is missing."""
+        return await self.get(f"_local/{name}")
+
+    async def put_local(self, name: str, doc: JsonObject) -> str:
+        """Write `_local/{name}` over whatever stands there; gives the revision. `doc` needs neither `_id` nor `_rev`.
+
+        CouchDB lets a local document without `_rev` replace another; PouchDB answers 409, so it is read and written
+        again. Raises Conflict when somebody else keeps writing it.
+        """
+        local_id = f"_local/{name}"
+        written = {name: value for name, value in doc.items() if name != "_rev"} | {"_id": local_id}
+        for _ in range(LOCAL_ATTEMPTS - 1):
+            try:
+                return await self.put(written)
+            except Conflict:
+                written.pop("_rev", None)
+                if (present := await self.get(local_id)) is not None:
+                    written["_rev"] = present["_rev"]
+        return await self.put(written)
+
+    # Many documents
+
+    async def get_many(self, ids: Iterable[str]) -> dict[str, JsonObject]:
+        """The documents with these ids, by id; what is missing or deleted is left out."""
+        wanted: list[JsonValue] = list(dict.fromkeys(ids))
+        found: dict[str, JsonObject] = {}
+        for start in range(0, len(wanted), BULK_DOCUMENTS):
+            keys = wanted[start : start + BULK_DOCUMENTS]
+            answer = await self.session.query(f"{self._remote.endpoint}/_all_docs", {"include_docs": True}, keys)
+            found.update({str(doc["_id"]): doc for doc in self._read(documents_of, answer)})
+        return found
+
+    async def ids_between(
+        self, start: str, end: str, limit: int | None = None, include_docs: bool = True
+    ) -> list[JsonObject]:
+        """The documents whose id is from `start` to `end`, both included, in the order of their ids, at most `limit`.
+
+        Without `include_docs` each has only `_id` and `_rev`. To go on behind the last one, start at its id + "\\0".
+        """
+        params: JsonObject = {
+            "startkey": _key(start),
+            "endkey": _key(end),
+            "limit": limit,
+            "include_docs": include_docs,
+        }
+        answer = await self.session.query(f"{self._remote.endpoint}/_all_docs", params)
+        return self._read(documents_of if include_docs else stubs_of, answer)
+
+    async def bulk(self, docs: Sequence[JsonObject]) -> dict[str, BulkResult]:
+        """Write many documents, each for itself; what became of each, by id.
+
+        A document that CouchDB refuses as malformed or too large fails the whole request it is in: such a one is found
+        out and gets its own error, the others are written. Raises Unreachable or ServerFault when it is not known what
+        became of them, ValueError for a document without `_id` and for one id twice.
+        """
+        by_id = {_id_of(doc): doc for doc in docs}
+        if len(by_id) != len(docs):
+            raise ValueError("two documents of one bulk write have the same _id")
+        results: dict[str, BulkResult] = {}
+        for chunk in _chunks(list(by_id.values())):
+            results.update(await self._bulk_chunk(chunk))
+        return results
+
+    async def _bulk_chunk(self, docs: list[JsonObject]) -> dict[str, BulkResult]:
+        try:
+            answer = cast("JsonValue", await self._remote._bulk_docs(docs))
+        except Refused as error:
+            if len(docs) == 1:
+                kind = "too_large" if error.status == 413 else "bad_request"
+                return {_id_of(docs[0]): BulkResult(None, kind, error.reason or str(error))}
+            half = len(docs) // 2
+            return {**await self._bulk_chunk(docs[:half]), **await self._bulk_chunk(docs[half:])}
+        try:
+            return bulk_results_of(answer, [_id_of(doc) for doc in docs])
+        except GarbageError as error:
+            raise self.session.garbage(str(error)) from None
+
+    # Views and the feed
+
+    async def view(
+        self,
+        design: str,
+        view: str,
+        *,
+        start_key: JsonValue = None,
+        end_key: JsonValue = None,
+        start_id: str | None = None,
+        limit: int | None = None,
+        include_docs: bool = False,
+        keys: Sequence[JsonValue] | None = None,
+    ) -> list[ViewRow]:
+        """The rows of `_design/{design}/_view/{view}` from `start_key` to `end_key`, both included, or those at `keys`.
+
+        A bound that is None is no bound. `start_id` says where to start among rows that share `start_key`. Raises
+        ViewMissing when the index is not there.
+        """
+        params: JsonObject = {
+            "startkey": None if start_key is None else _key(start_key),
+            "endkey": None if end_key is None else _key(end_key),
+            "startkey_docid": start_id,
+            "limit": limit,
+            "include_docs": include_docs,
+        }
+        path = f"{self._remote.endpoint}/_design/{quote(design, safe='')}/_view/{quote(view, safe='')}"
+        answer = await self.session.query(path, params, None if keys is None else list(keys))
+        return self._read(view_rows_of, answer)
+
+    def changes(
+        self, params: Mapping[str, JsonValue], *, read_timeout_seconds: float
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        """Open `_changes` with these query parameters; its body is the caller's to read. See `Session.stream`."""
+        return self.session.stream(
+            f"{self._remote.endpoint}/_changes", params, read_timeout_seconds=read_timeout_seconds
+        )
+
+    def _read(self, reader: Callable[[JsonValue], T], answer: JsonValue) -> T:
+        try:
+            return reader(answer)
+        except GarbageError as error:
+            raise self.session.garbage(str(error)) from None
+
+
+def quoted_id(doc_id: str) -> str:
+    """A document id as it stands in a path. The slash of `_design/` and `_local/` is the path's, others the id's."""
+    for prefix in ("_design/", "_local/"):
+        if doc_id.startswith(prefix):
+            return prefix + quote(doc_id.removeprefix(prefix), safe="")
+    # `.` and `..` would be taken for steps in the path.
+    return quote(doc_id, safe="") if doc_id.strip(".") else doc_id.replace(".", "%2E")
+
+
+def _chunks(docs: list[JsonObject]) -> Iterator[list[JsonObject]]:
+    """Cut `docs` into lists of at most BULK_DOCUMENTS documents and about BULK_BYTES bytes."""
+    chunk: list[JsonObject] = []
+    size_bytes = 0
+    for doc in docs:
+        doc_bytes = len(encode(doc))
+        if chunk and (len(chunk) == BULK_DOCUMENTS or size_bytes + doc_bytes > BULK_BYTES):
+            yield chunk
+            chunk, size_bytes = [], 0
+        chunk.append(doc)
+        size_bytes += doc_bytes
+    if chunk:
+        yield chunk
+
+
+def _id_of(doc: JsonObject) -> str:
+    doc_id = doc.get("_id")
+    if not isinstance(doc_id, str) or not doc_id:
+        raise ValueError("a document without an _id cannot be written")
+    return doc_id
+
+
+def _key(value: JsonValue) -> str:
+    return encode(value).decode("utf-8")

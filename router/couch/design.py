@@ -1,0 +1,59 @@
+"""The design document `_design/router`: what is refused at write time, and the indexes that the router reads."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from importlib.resources import files
+
+from router.documents.json_types import JsonObject
+
+NAME = "router"
+DESIGN_ID = f"_design/{NAME}"
+UNFINISHED = "unfinished"
+"""View: `["lane", channel, next_attempt_at]` of each delivery still to do, `["unroutable", created_at]` of each
+unroutable message."""
+BY_MESSAGE = "by_message"
+"""View: the `message_id` of each delivery document."""
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """The CouchDB roles that the validation function and the database's security know."""
+
+    app: str = "notification-app"
+    """Writes messages, reads everything."""
+    admin: str = "notification-admin"
+    """The same, and edits the mapping document."""
+    router: str = "notification-router"
+    """The same, and writes delivery and status documents. For the router alone."""
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """All three."""
+        return (self.app, self.admin, self.router)
+
+
+ROLES = Roles()
+
+
+def function_text(name: str) -> str:
+    """The JavaScript function in `design/{name}.js`, without the comments above it, which CouchDB does not want."""
+    text = (files("router.couch") / "design" / f"{name}.js").read_text("utf-8")
+    return text[text.index("\nfunction (") + 1 :].strip()
+
+
+def design_document(mapping_id: str, roles: Roles = ROLES) -> JsonObject:
+    """`_design/router` as it should stand in the database, without `_rev`.
+
+    `mapping_id` and the roles are data that the function reads from its design document: no text is put into code.
+    `content_hash` names this very content.
+    """
+    document: JsonObject = {
+        "_id": DESIGN_ID,
+        "language": "javascript",
+        "settings": {"mapping_id": mapping_id, "admin_role": roles.admin, "router_role": roles.router},
+        "validate_doc_update": function_text("validate_doc_update"),
+        "views": {name: {"map": function_text(name)} for name in (UNFINISHED, BY_MESSAGE)},
+    }
+    canonical = json.dumps(document, sort_keys=True).encode("ascii")
+    return {**document, "content_hash": hashlib.sha256(canonical).hexdigest()}

@@ -1,0 +1,67 @@
+"""Doing something with CouchDB until it works: what to wait for, how long, and how often to say so."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from time import monotonic
+from typing import TypeVar
+
+import structlog
+
+from router.couch.backoff import Backoff
+from router.couch.errors import Conflict, CouchError, Refused
+from router.settings import FeedSettings
+
+T = TypeVar("T")
+
+log = structlog.stdlib.get_logger("router.couch")
+
+FIRST_REMINDER_SECONDS = 10.0
+LONGEST_REMINDER_SECONDS = 600.0
+
+
+class Complaint:
+    """Says that something is wrong when it begins, again at growing intervals while it lasts, and once when it is over."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._since: float | None = None
+        self._next = 0.0
+        self._interval = FIRST_REMINDER_SECONDS
+
+    def trouble(self, reason: str) -> None:
+        """It went wrong (again)."""
+        now = monotonic()
+        if self._since is None:
+            self._since, self._interval, self._next = now, FIRST_REMINDER_SECONDS, 0.0
+        if now < self._next:
+            return
+        log.warning("waiting for CouchDB", what=self._what, reason=reason, for_seconds=round(now - self._since))
+        self._next = now + self._interval
+        self._interval = min(self._interval * 2, LONGEST_REMINDER_SECONDS)
+
+    def over(self) -> None:
+        """It works (again)."""
+        if self._since is not None:
+            log.info("CouchDB answers again", what=self._what, after_seconds=round(monotonic() - self._since, 1))
+            self._since = None
+
+
+async def patiently(what: str, call: Callable[[], Awaitable[T]], settings: FeedSettings) -> T:
+    """Await `call()` again and again until it works, with full-jitter backoff, and give its result.
+
+    `what` names it in the log, once and then at growing intervals. Conflict and Refused are answers, not trouble: they are
+    raised at once.
+    """
+    complaint = Complaint(what)
+    backoff = Backoff(settings.backoff_base_seconds, settings.backoff_max_seconds)
+    while True:
+        try:
+            result = await call()
+        except (Conflict, Refused):
+            raise
+        except CouchError as error:
+            complaint.trouble(str(error))
+            await asyncio.sleep(backoff.next_seconds())
+        else:
+            complaint.over()
+            return result

@@ -1,0 +1,1 @@
+"""`router demo`: real local servers and a guided first run."""
