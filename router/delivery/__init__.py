@@ -1,0 +1,1 @@
+"""The delivery engine: from a routed message to outcomes and delivery documents."""

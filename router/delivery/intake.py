@@ -1,0 +1,157 @@
+"""From rows of the feed to deliveries in their lanes, each row once, with a ticket that says when it is done."""
+
+from collections.abc import Iterable
+from functools import partial
+
+import structlog
+
+from router.couch import design
+from router.couch.database import Database
+from router.couch.feed import FeedBatch, FeedRow
+from router.couch.mapping_store import MappingStore
+from router.couch.patience import patiently
+from router.delivery.dispatcher import Dispatcher
+from router.delivery.job import Job
+from router.delivery.reconcile import Remaining, remaining
+from router.delivery.recorder import Recorder
+from router.delivery.watermark import Watermark
+from router.documents.delivery import Delivery, Status, message_delivery_id
+from router.documents.json_types import JsonObject
+from router.documents.message import is_message
+from router.documents.timestamps import utc_now
+from router.rendering.rendered import Rendered
+from router.routing.route import Routed, refuse, route
+from router.settings import FeedSettings
+
+log = structlog.stdlib.get_logger("router.intake")
+
+OWN_PREFIXES = ("delivery:", "router:", "_design/")
+"""Documents of the router's own, and CouchDB's; never messages."""
+
+
+class Intake:
+    """Takes batches of the feed in order. Slow when CouchDB is: that is what holds the feed back."""
+
+    def __init__(
+        self,
+        database: Database,
+        mapping: MappingStore,
+        mapping_id: str,
+        dispatcher: Dispatcher,
+        recorder: Recorder,
+        watermark: Watermark,
+        settings: FeedSettings,
+    ) -> None:
+        self._database = database
+        self._mapping = mapping
+        self._mapping_id = mapping_id
+        self._dispatcher = dispatcher
+        self._recorder = recorder
+        self._watermark = watermark
+        self._settings = settings
+
+    async def take(self, batch: FeedBatch) -> None:
+        """Route the batch and hand its deliveries on. Returns once each has its place: a lane's window, or CouchDB."""
+        if any(row.id == self._mapping_id for row in batch.rows):
+            await self._mapping.refresh()
+        routed = await self._route([row for row in batch.rows if self._concerns_us(row)])
+        existing = await self._existing(batch.rows, routed)
+        for row in batch.rows:
+            if row.id not in routed:
+                self._watermark.add(row.seq)
+                continue
+            rest = remaining(routed[row.id], row.id, row.rev, existing.get(row.id, {}))
+            await self._hand_on(row, routed[row.id], rest)
+        if batch.last_seq is not None:
+            self._watermark.add(batch.last_seq)
+
+    def _concerns_us(self, row: FeedRow) -> bool:
+        if row.id.startswith(OWN_PREFIXES) or row.id == self._mapping_id:
+            return False
+        if row.document is None:
+            return row.oversized_bytes is not None or row.unreadable is not None
+        return is_message(row.document)
+
+    async def _route(self, rows: list[FeedRow]) -> dict[str, Routed]:
+        """Route each row. The feed is not in write order: before a group is called unknown, the mapping is read afresh."""
+        routed = {row.id: self._route_one(row) for row in rows}
+        unroutable = [row for row in rows if (r := routed[row.id].refusal) and r.status is Status.UNROUTABLE]
+        if unroutable and await self._mapping.refresh():
+            routed.update({row.id: self._route_one(row) for row in unroutable})
+        return routed
+
+    def _route_one(self, row: FeedRow) -> Routed:
+        now = utc_now()
+        if row.unreadable is not None:
+            return Routed(None, refusal=refuse(row.id, row.rev, now, "unreadable", row.unreadable))
+        if row.document is None:
+            reason = (
+                f"the document takes {row.oversized_bytes} bytes in the feed, more than "
+                f"ROUTER_FEED__MAX_ROW_BYTES ({self._settings.max_row_bytes}), so it was not read; if it is a message, "
+                "write a smaller one"
+            )
+            return Routed(None, refusal=refuse(row.id, row.rev, now, "too_large", reason))
+        return route({**row.document, "_id": row.id}, self._mapping.current, now)
+
+    async def _existing(self, rows: list[FeedRow], routed: dict[str, Routed]) -> dict[str, dict[str, Delivery]]:
+        """The delivery documents that the messages have already, by message and id."""
+        ids = [message_delivery_id(message_id) for message_id in routed]
+        ids += [delivery.id for each in routed.values() for delivery, _ in each.deliveries]
+        if not ids:
+            return {}
+        found = _by_message(
+            (await patiently("looking for deliveries", lambda: self._database.get_many(ids), self._settings)).values()
+        )
+        # What was routed by an earlier mapping has other ids. That can be so for a message that was written before: an
+        # edited one, or one of a batch that is read again.
+        older = [r.id for r in rows if r.id in routed and (found or not (r.rev or "").startswith("1-"))]
+        if older:
+            for message_id, deliveries in (await self._all_of(older)).items():
+                found.setdefault(message_id, {}).update(deliveries)
+        return found
+
+    async def _all_of(self, message_ids: list[str]) -> dict[str, dict[str, Delivery]]:
+        rows = await patiently(
+            "looking for the deliveries of edited messages",
+            lambda: self._database.view(design.NAME, design.BY_MESSAGE, keys=list(message_ids), include_docs=True),
+            self._settings,
+        )
+        return _by_message(row.document for row in rows if row.document is not None)
+
+    async def _hand_on(self, row: FeedRow, routed: Routed, rest: Remaining) -> None:
+        count = len(rest.deliveries) + (rest.refusal is not None) + (rest.outdated is not None)
+        ticket = self._watermark.add(row.seq, count)
+        close = partial(self._watermark.close, ticket)
+        if routed.message is not None and rest.deliveries:
+            content = Rendered(routed.message.content)
+            log.info(
+                "message routed", message_id=row.id, targets=len(rest.deliveries), event_name=content.content.event
+            )
+            for delivery, target in rest.deliveries:
+                await self._dispatcher.submit(Job(delivery, target, content, on_recorded=close))
+        if rest.refusal is not None:
+            error = rest.refusal.error
+            log.warning(
+                "message not routed",
+                message_id=row.id,
+                status=str(rest.refusal.status),
+                reason=error.reason if error else None,
+            )
+            await self._recorder.submit(rest.refusal, close)
+        if rest.outdated is not None:
+            await delete_delivery(self._database, rest.outdated, self._settings)
+            close()
+
+
+async def delete_delivery(database: Database, delivery: Delivery, settings: FeedSettings) -> None:
+    """Delete the document about a message as a whole, now that the message can be routed. A newer one stays."""
+    tombstone: JsonObject = {"_id": delivery.id, "_rev": delivery.rev, "_deleted": True}
+    await patiently("deleting an outdated document", lambda: database.bulk([tombstone]), settings)
+
+
+def _by_message(documents: Iterable[JsonObject]) -> dict[str, dict[str, Delivery]]:
+    found: dict[str, dict[str, Delivery]] = {}
+    for document in documents:
+        delivery = Delivery.model_validate(document)
+        found.setdefault(delivery.message_id, {})[delivery.id] = delivery
+    return found

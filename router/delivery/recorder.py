@@ -1,0 +1,145 @@
+"""Writes delivery documents: in batches, each until it stands in CouchDB, merged where somebody else wrote too."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from router.couch.database import BulkResult, Database
+from router.couch.patience import Complaint, patiently
+from router.delivery.merge import merge
+from router.documents.delivery import Delivery
+from router.documents.json_types import JsonObject
+from router.settings import FeedSettings
+
+log = structlog.stdlib.get_logger("router.recorder")
+
+MAX_BATCH = 200
+"""Documents in one `_bulk_docs`."""
+MAX_WAITING = 5000
+"""Documents that may wait to be written; past that, whoever submits one waits."""
+LINGER_SECONDS = 0.003
+"""How long a batch waits for company."""
+REFUSED_PAUSE_SECONDS = 5.0
+"""Pause before a document that CouchDB refused is offered again."""
+
+
+@dataclass(eq=False, slots=True)
+class _Write:
+    delivery: Delivery
+    then: list[Callable[[], None]] = field(default_factory=list)
+
+
+class Recorder:
+    """One writer for all lanes. A document submitted twice before it is written is written once, as it stands then."""
+
+    def __init__(self, database: Database, settings: FeedSettings) -> None:
+        self._database = database
+        self._settings = settings
+        self._waiting: dict[str, _Write] = {}
+        self._arrived = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._complaint = Complaint("writing a delivery document")
+
+    async def submit(self, delivery: Delivery, then: Callable[[], None]) -> None:
+        """Have `delivery` written, and `then()` called once it stands in CouchDB. Waits only while there is no room."""
+        while len(self._waiting) >= MAX_WAITING and delivery.id not in self._waiting:
+            self._room.clear()
+            await self._room.wait()
+        write = self._waiting.setdefault(delivery.id, _Write(delivery))
+        if write.delivery is not delivery:
+            # A second view of the same delivery, read back from CouchDB: what we hold must not be lost.
+            delivery.attempts = merge(delivery, write.delivery).attempts
+            write.delivery = delivery
+        write.then.append(then)
+        self._idle.clear()
+        self._arrived.set()
+
+    async def write(self, delivery: Delivery) -> None:
+        """Have `delivery` written and wait until it is."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        await self.submit(delivery, lambda: None if done.done() else done.set_result(None))
+        await done
+
+    async def flush(self) -> None:
+        """Wait until everything submitted so far is written. Does not return while CouchDB is away: give it a deadline."""
+        await self._idle.wait()
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+        while True:
+            if not self._waiting:
+                self._idle.set()
+                self._arrived.clear()
+                await self._arrived.wait()
+                await asyncio.sleep(LINGER_SECONDS)
+            batch: list[_Write] = []
+            while self._waiting and len(batch) < MAX_BATCH:
+                batch.append(self._waiting.pop(next(iter(self._waiting))))
+            self._room.set()
+            await self._write_batch(batch)
+
+    async def _write_batch(self, batch: list[_Write]) -> None:
+        while batch:
+            documents: list[JsonObject] = [write.delivery.to_document() for write in batch]
+
+            async def write_them(documents: list[JsonObject] = documents) -> dict[str, BulkResult]:
+                return await self._database.bulk(documents)
+
+            results = await patiently("writing delivery documents", write_them, self._settings)
+            conflicts: list[_Write] = []
+            for write in batch:
+                result = results.get(write.delivery.id)
+                if result is not None and result.rev is not None:
+                    write.delivery.rev = result.rev
+                    self._written(write)
+                elif result is not None and result.error == "conflict":
+                    conflicts.append(write)
+                else:
+                    self._refused(write, result)
+            if not conflicts:
+                self._complaint.over()
+                return
+            await self._adopt(conflicts)
+            batch = conflicts
+
+    def _written(self, write: _Write) -> None:
+        for then in write.then:
+            then()
+
+    def _refused(self, write: _Write, result: BulkResult | None) -> None:
+        """Offer the document again later, out of the way of the others."""
+        reason = (result.reason or result.error) if result else "no answer for it"
+        self._complaint.trouble(
+            f"CouchDB refuses {write.delivery.id}: {reason}; the router's user needs the role notification-router "
+            "(`router setup` gives it)"
+        )
+        asyncio.get_running_loop().call_later(REFUSED_PAUSE_SECONDS, self._offer_again, write)
+
+    def _offer_again(self, write: _Write) -> None:
+        newer = self._waiting.setdefault(write.delivery.id, write)
+        if newer is not write:
+            newer.then += write.then
+        self._idle.clear()
+        self._arrived.set()
+
+    async def _adopt(self, conflicts: list[_Write]) -> None:
+        """Merge what stands in CouchDB into what we are about to write."""
+        ids = [write.delivery.id for write in conflicts]
+        found = await patiently(
+            "reading delivery documents that somebody else wrote", lambda: self._database.get_many(ids), self._settings
+        )
+        for write in conflicts:
+            document = found.get(write.delivery.id)
+            if document is None:
+                # Deleted in between: its tombstone wants no revision.
+                write.delivery.rev = None
+                continue
+            merged = merge(write.delivery, Delivery.model_validate(document))
+            log.info("merged a delivery document", delivery_id=write.delivery.id, message_id=merged.message_id)
+            for name in Delivery.model_fields:
+                setattr(write.delivery, name, getattr(merged, name))

@@ -1,0 +1,57 @@
+"""Pure: how long each target of a channel must wait, by its rate and by the pauses that were asked for."""
+
+from datetime import datetime, timedelta
+
+from router.channels.base import Retry, Scope
+from router.delivery.bucket import TokenBucket
+from router.settings import ChannelSettings
+
+FORGET_PAST = 1000
+"""How many targets' rates are kept before the idle ones are swept out."""
+
+
+class Throttle:
+    """The limits of one channel. Time is handed in, in seconds of any steady clock."""
+
+    def __init__(self, settings: ChannelSettings) -> None:
+        self._settings = settings
+        self._buckets: dict[str, TokenBucket] = {}
+        self._targets: dict[str, float] = {}
+        self._channel = 0.0
+        self._last_due: dict[str, datetime] = {}
+
+    def wait_seconds(self, target: str, now: float) -> float:
+        """How long the target must wait now; 0 when it need not."""
+        until = max(self._channel, self._targets.get(target, 0.0))
+        if until <= now:
+            self._targets.pop(target, None)
+            self._last_due.pop(target, None)
+        bucket = self._buckets.get(target)
+        return max(0.0, until - now, bucket.wait_seconds(now) if bucket else 0.0)
+
+    def sent(self, target: str, now: float) -> None:
+        """A message for the target leaves now."""
+        rate = self._settings.target_rate_per_second
+        if rate is None:
+            return
+        if target not in self._buckets:
+            if len(self._buckets) >= FORGET_PAST:
+                self._buckets = {t: bucket for t, bucket in self._buckets.items() if not bucket.is_full(now)}
+            self._buckets[target] = TokenBucket(rate, self._settings.target_burst, now)
+        self._buckets[target].take(now)
+
+    def pause(self, target: str, outcome: Retry, now: float) -> float:
+        """The other side asked to slow down: the target, or the whole channel, pauses for so many seconds."""
+        asked = self._settings.retry.base_seconds if outcome.after_seconds is None else outcome.after_seconds
+        if outcome.pauses is Scope.TARGET:
+            self._targets[target] = max(self._targets.get(target, 0.0), now + asked)
+        else:
+            self._channel = max(self._channel, now + asked)
+        return asked
+
+    def due(self, target: str, earliest: datetime) -> datetime:
+        """When a delivery that must wait for `earliest` is due: a millisecond behind the one before it, so that they are
+        read back in their order."""
+        due = max(earliest, self._last_due.get(target, earliest)) + timedelta(milliseconds=1)
+        self._last_due[target] = due
+        return due

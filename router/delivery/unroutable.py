@@ -1,0 +1,149 @@
+"""Messages that no group led anywhere for: routed when an edit of the mapping adds the group, ended when they are too old."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+
+import structlog
+
+from router.couch import design
+from router.couch.database import Database, ViewRow
+from router.couch.mapping_store import MappingStore
+from router.couch.patience import patiently
+from router.delivery.dispatcher import Dispatcher
+from router.delivery.intake import delete_delivery
+from router.delivery.job import Job
+from router.delivery.recorder import Recorder
+from router.delivery.verdict import fail
+from router.documents.delivery import Delivery, Status
+from router.documents.json_types import JsonObject, JsonValue
+from router.documents.timestamps import utc_now
+from router.rendering.rendered import Rendered
+from router.routing.route import route
+from router.settings import FeedSettings
+
+log = structlog.stdlib.get_logger("router.unroutable")
+
+SWEEP_SECONDS = 15.0
+"""How often waiting messages are looked at though the mapping has not changed: some may have grown
+too old, or be wanted again (router retry)."""
+PAGE = 200
+"""Waiting messages that are looked at in one go."""
+
+
+class Unroutable:
+    """The messages that wait for a mapping that has their group."""
+
+    def __init__(
+        self,
+        database: Database,
+        mapping: MappingStore,
+        dispatcher: Dispatcher,
+        recorder: Recorder,
+        settings: FeedSettings,
+        *,
+        max_age_seconds: float,
+    ) -> None:
+        self._database = database
+        self._mapping = mapping
+        self._dispatcher = dispatcher
+        self._recorder = recorder
+        self._settings = settings
+        self._max_age = timedelta(seconds=max_age_seconds)
+
+    async def run(self) -> None:
+        """Look at the waiting messages at the start, after each change of the mapping and now and then, until cancelled."""
+        while True:
+            self._mapping.changed.clear()
+            await self._look()
+            try:
+                async with asyncio.timeout(SWEEP_SECONDS):
+                    await self._mapping.changed.wait()
+            except TimeoutError:
+                continue
+
+    async def _look(self) -> None:
+        start: tuple[JsonValue, str | None] = (["unroutable"], None)
+        while True:
+            rows = await patiently(
+                "reading the messages that wait for the mapping", partial(self._page, *start), self._settings
+            )
+            page = rows[:PAGE]
+            waiting = [Delivery.model_validate(row.document) for row in page if row.document is not None]
+            await self._look_at([delivery for delivery in waiting if delivery.status is Status.UNROUTABLE])
+            if len(rows) <= PAGE:
+                return
+            start = (rows[PAGE].key, rows[PAGE].id)
+
+    async def _page(self, start_key: JsonValue, start_id: str | None) -> list[ViewRow]:
+        return await self._database.view(
+            design.NAME,
+            design.UNFINISHED,
+            start_key=start_key,
+            start_id=start_id,
+            end_key=["unroutable", {}],
+            limit=PAGE + 1,
+            include_docs=True,
+        )
+
+    async def _look_at(self, waiting: list[Delivery]) -> None:
+        now = utc_now()
+        mapping = self._mapping.current
+        known = mapping.groups if mapping else {}
+        ready: list[Delivery] = []
+        for delivery in waiting:
+            if now - delivery.waiting_since > self._max_age:
+                reason = delivery.error.reason if delivery.error else "no group led anywhere"
+                fail(delivery, "unroutable_too_old", f"waited {self._max_age} in vain; {reason}", now)
+                await self._recorder.write(delivery)
+            elif any(group in known for group in delivery.groups or ()):
+                ready.append(delivery)
+        if not ready:
+            return
+        messages = await patiently(
+            "reading messages again",
+            lambda: self._database.get_many([delivery.message_id for delivery in ready]),
+            self._settings,
+        )
+        async with asyncio.TaskGroup() as group:
+            for delivery in ready:
+                group.create_task(self._route(delivery, messages.get(delivery.message_id)))
+
+    async def _route(self, waiting: Delivery, document: JsonObject | None) -> None:
+        now = utc_now()
+        if document is None:
+            fail(waiting, "message_deleted", "the message document was deleted", now, Status.CANCELLED)
+            await self._recorder.write(waiting)
+            return
+        routed = route(document, self._mapping.current, now, waiting.groups)
+        ids = [delivery.id for delivery, _ in routed.deliveries]
+        existing = await patiently("looking for deliveries", lambda: self._database.get_many(ids), self._settings)
+        pending = [(d, target) for d, target in routed.deliveries if d.id not in existing]
+        if routed.message is not None and pending:
+            log.info("message routed at last", message_id=waiting.message_id, targets=len(pending))
+            all_written = asyncio.Event()
+            content = Rendered(routed.message.content)
+            close = _countdown(len(pending), all_written)
+            for delivery, target in pending:
+                await self._dispatcher.submit(Job(delivery, target, content, on_recorded=close))
+            # Only then may the document go that would have them routed again after a crash.
+            await all_written.wait()
+        if routed.refusal is None:
+            await delete_delivery(self._database, waiting, self._settings)
+        elif routed.refusal.groups != waiting.groups or routed.refusal.status is not waiting.status:
+            routed.refusal.rev = waiting.rev
+            routed.refusal.created_at = waiting.created_at
+            await self._recorder.write(routed.refusal)
+
+
+def _countdown(count: int, at_zero: asyncio.Event) -> Callable[[], None]:
+    left = count
+
+    def close() -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            at_zero.set()
+
+    return close
