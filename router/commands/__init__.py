@@ -1,0 +1,1 @@
+"""What the commands do, a file each. `router/cli.py` only reads their arguments."""

@@ -1,0 +1,131 @@
+"""`router check`: everything that can be tried without telling anybody anything, as a table."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from router.channels.registry import AnyKind
+from router.commands.output import Exit, print_json, print_table, say
+from router.couch.database import Database
+from router.couch.design import DESIGN_ID, design_document
+from router.couch.errors import CouchError
+from router.couch.mapping_store import STATUS_ID
+from router.routing.mapping import InvalidMappingError, Reader, read_mapping
+from router.settings import Settings
+from router.settings_loading import channel_settings
+
+CHANNEL_TIMEOUT_SECONDS = 30.0
+"""How long one channel's check may take in all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the table."""
+
+    part: str
+    what: str
+    state: str
+    """`ok`, `wrong`, or `off` for a channel that has no settings and that the mapping does not use."""
+    detail: str
+
+
+async def check_command(
+    settings: Settings, kinds: Mapping[str, AnyKind], readers: dict[str, Reader], *, as_json: bool
+) -> Exit:
+    """Check settings, CouchDB, the mapping and each channel; FAILED if anything is wrong."""
+    findings = [Finding("settings", "read", "ok", "all variables are understood")]
+    used, about_couchdb = await _check_couchdb(settings, readers)
+    findings += about_couchdb
+    # Side by side: a channel that does not answer must not make the others wait.
+    for found in await asyncio.gather(*(_check_channel(settings, kind, name in used) for name, kind in kinds.items())):
+        findings += found
+    if as_json:
+        print_json([{"part": f.part, "check": f.what, "state": f.state, "detail": f.detail} for f in findings])
+    else:
+        print_table(("part", "check", "state", "detail"), [(f.part, f.what, f.state, f.detail) for f in findings])
+    wrong = sum(finding.state == "wrong" for finding in findings)
+    if wrong and not as_json:
+        say(f"{wrong} of {len(findings)} checks found something wrong")
+    return Exit.FAILED if wrong else Exit.OK
+
+
+async def _check_couchdb(settings: Settings, readers: dict[str, Reader]) -> tuple[set[str], list[Finding]]:
+    """What there is to say of CouchDB and the mapping, and the channels that the mapping uses."""
+    findings: list[Finding] = []
+    used: set[str] = set()
+    async with Database(settings.couchdb) as database:
+        step = "reach"
+        try:
+            info = await database.server_info()
+            findings.append(
+                _ok("couchdb", step, f"{database.session.login.server}, version {info.get('version', '?')}")
+            )
+            step = "log in"
+            user = await database.user()
+            findings.append(
+                _ok("couchdb", step, f"as {user.name or 'nobody'}, roles {', '.join(user.roles) or 'none'}")
+            )
+            step = "database"
+            await database.info()
+            findings.append(_ok("couchdb", step, database.name))
+            step = "design documents"
+            findings.append(await _check_design(database, settings.couchdb.mapping_id))
+            step = "read"
+            used = await _check_mapping(database, settings.couchdb.mapping_id, readers, findings)
+        except CouchError as error:
+            findings.append(_wrong("couchdb", step, str(error)))
+    return used, findings
+
+
+async def _check_design(database: Database, mapping_id: str) -> Finding:
+    present = await database.get(DESIGN_ID)
+    wanted = design_document(mapping_id)
+    if present is not None and present.get("content_hash") == wanted["content_hash"]:
+        return _ok("couchdb", "design documents", f"{DESIGN_ID} is current")
+    state = "is missing" if present is None else "is another version's"
+    return _wrong("couchdb", "design documents", f"{DESIGN_ID} {state}: run `router setup` as a server admin")
+
+
+async def _check_mapping(
+    database: Database, mapping_id: str, readers: dict[str, Reader], findings: list[Finding]
+) -> set[str]:
+    document = await database.get(mapping_id)
+    if document is None:
+        detail = f"there is no mapping document {mapping_id!r}; write one with `router mapping push FILE`"
+        findings.append(_wrong("mapping", "read", detail))
+        return set()
+    try:
+        mapping = read_mapping(document, readers)
+    except InvalidMappingError as error:
+        findings.extend(_wrong("mapping", problem.path, problem.reason) for problem in error.problems)
+        status = await database.get(STATUS_ID)
+        if status is not None and status.get("in_force_rev"):
+            findings.append(_ok("mapping", "in force", f"the last good one, revision {status['in_force_rev']}"))
+        return set()
+    findings.append(_ok("mapping", "read", f"{mapping_id}, revision {mapping.rev}, {len(mapping.groups)} groups"))
+    findings.extend(_wrong("mapping", warning.path, warning.reason) for warning in mapping.warnings)
+    return {target.channel for group in mapping.groups.values() for target in group.targets}
+
+
+async def _check_channel(settings: Settings, kind: AnyKind, is_used: bool) -> list[Finding]:
+    section = channel_settings(settings, kind.name)
+    missing = kind.missing(section)
+    if missing is not None:
+        return [Finding(kind.name, "settings", "wrong" if is_used else "off", missing)]
+    channel = kind.open(section)
+    try:
+        async with asyncio.timeout(CHANNEL_TIMEOUT_SECONDS):
+            results = await channel.check()
+    except TimeoutError:
+        return [_wrong(kind.name, "answer", f"no answer within {CHANNEL_TIMEOUT_SECONDS:g} seconds")]
+    finally:
+        await channel.close()
+    return [Finding(kind.name, result.what, "ok" if result.ok else "wrong", result.detail) for result in results]
+
+
+def _ok(part: str, what: str, detail: str) -> Finding:
+    return Finding(part, what, "ok", detail)
+
+
+def _wrong(part: str, what: str, detail: str) -> Finding:
+    return Finding(part, what, "wrong", detail)

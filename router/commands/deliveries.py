@@ -1,0 +1,49 @@
+"""Reading a message's delivery documents and showing them: what `send --wait`, `status` and `retry` have in common."""
+
+from datetime import datetime
+
+from router.commands.output import print_json, print_table
+from router.couch import design
+from router.couch.database import Database
+from router.documents.delivery import Delivery
+from router.documents.timestamps import utc_now
+
+
+async def deliveries_of(database: Database, message_id: str) -> list[Delivery]:
+    """All delivery documents of a message, the one about the message as a whole first. May raise any CouchError."""
+    rows = await database.view(design.NAME, design.BY_MESSAGE, keys=[message_id], include_docs=True)
+    deliveries = [Delivery.model_validate(row.document) for row in rows if row.document is not None]
+    return sorted(deliveries, key=lambda delivery: (delivery.channel or "", delivery.id))
+
+
+def show_deliveries(deliveries: list[Delivery], *, as_json: bool) -> None:
+    """Each delivery as a line of a table, or all documents as JSON."""
+    if as_json:
+        print_json([delivery.to_document() for delivery in deliveries])
+        return
+    print_table(
+        ("channel", "target", "group", "status", "attempts", "next try", "why / reference"),
+        [
+            (
+                delivery.channel or "(message)",
+                delivery.target or ", ".join(delivery.groups or ()),
+                delivery.group or "",
+                str(delivery.status),
+                str(len(delivery.attempts)),
+                _in_words(delivery.next_attempt_at),
+                delivery.error.reason if delivery.error else delivery.reference or "",
+            )
+            for delivery in deliveries
+        ],
+    )
+
+
+def _in_words(moment: datetime | None) -> str:
+    if moment is None:
+        return ""
+    seconds = (moment - utc_now()).total_seconds()
+    if seconds <= 0:
+        return "now"
+    if seconds < 120:
+        return f"in {seconds:.0f} s"
+    return f"in {seconds / 60:.0f} min" if seconds < 7200 else f"in {seconds / 3600:.0f} h"

@@ -1,0 +1,212 @@
+"""The commands as a person runs them: processes with arguments, exit codes, tables and sentences."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from router.demo.smtp import MailServer
+from router.documents.json_types import JsonObject
+from router.settings import CouchDBSettings
+from tests.servers.couchdb import CouchServer
+from tests.service.process import command, environment, router_process
+from tests.service.running import Desk
+
+MAPPING: JsonObject = {
+    "#admins": {"email": ["will@example.org", "ann@example.org"], "groups": "#ops"},
+    "#ops": {"email": "ops@example.org"},
+}
+
+
+@pytest.fixture
+async def mail() -> AsyncIterator[MailServer]:
+    async with MailServer(refused=("gone@example.org",)) as server:
+        yield server
+
+
+@pytest.fixture
+def env(couchdb_settings: CouchDBSettings, mail: MailServer) -> dict[str, str]:
+    return environment(
+        couchdb_settings,
+        {
+            "ROUTER_EMAIL__HOST": mail.host,
+            "ROUTER_EMAIL__PORT": str(mail.port),
+            "ROUTER_EMAIL__SECURITY": "none",
+            "ROUTER_EMAIL__SENDER": "router@example.org",
+        },
+    )
+
+
+async def test_help_and_version_need_no_settings() -> None:
+    helped, version = await asyncio.gather(command({}, "--help"), command({}, "--version"))
+    assert helped.code == version.code == 0
+    for name in ("run", "setup", "check", "route", "send", "status", "retry", "mapping", "demo", "Exit codes"):
+        assert name in helped.out
+
+
+async def test_a_mistyped_setting_is_one_sentence(tmp_path: Path) -> None:
+    ended = await command({"ROUTER_EMAIL__HOTS": "x", "ROUTER_EMAIL__PORT": "no"}, "check", folder=tmp_path)
+    assert ended.code == 2
+    assert ended.error.splitlines() == [
+        "error: ROUTER_EMAIL__HOTS is no setting of the router; did you mean ROUTER_EMAIL__HOST?",
+        "error: ROUTER_EMAIL__PORT must be a whole number, not 'no'",
+    ]
+
+
+async def test_no_couchdb_is_one_sentence_and_exit_3(unused_tcp_port: int) -> None:
+    env = {"ROUTER_COUCHDB__URL": f"http://user:hunter22@127.0.0.1:{unused_tcp_port}"}
+    for arguments in (
+        ("route", "#a"),
+        ("send", "#a", "x"),
+        ("status", "m"),
+        ("retry", "m"),
+        ("mapping", "show"),
+        ("setup",),
+    ):
+        ended = await command(env, *arguments)
+        assert ended.code == 3, arguments
+        assert len(ended.error.splitlines()) == 1
+        assert str(unused_tcp_port) in ended.error
+        assert "hunter22" not in ended.error
+
+
+async def test_a_wrong_password_is_said_and_not_shown(env: dict[str, str]) -> None:
+    ended = await command({**env, "ROUTER_COUCHDB__PASSWORD": "hunter22"}, "route", "#a")
+    assert ended.code == 3
+    assert "ROUTER_COUCHDB__PASSWORD" in ended.error
+    assert "hunter22" not in ended.error
+
+
+async def test_setup_makes_database_and_users(
+    couchdb_server: CouchServer, couchdb_settings: CouchDBSettings, env: dict[str, str]
+) -> None:
+    with couchdb_server.http() as http:
+        http.delete(f"/{couchdb_settings.database}").raise_for_status()
+    first = await command(env, "setup", "--user", f"app=orders-{couchdb_settings.database}", "--json")
+    assert first.code == 0, first.error
+    report = json.loads(first.out)
+    assert report["created_database"] is True
+    [(name, password)] = report["passwords"].items()
+    again = await command(env, "setup")
+    assert again.code == 0
+    assert "design documents: current" in again.out
+    as_app = {**env, "ROUTER_COUCHDB__USERNAME": name, "ROUTER_COUCHDB__PASSWORD": password}
+    assert (await command(as_app, "send", "#admins", "hello", "--id", "m1")).code == 0
+    assert (await command(env, "setup", "--user", "boss=x")).code == 2
+
+
+async def test_mapping_validate_push_show_and_route(env: dict[str, str], tmp_path: Path) -> None:
+    await command(env, "setup")
+    good, bad, broken = tmp_path / "good.json", tmp_path / "bad.json", tmp_path / "broken.json"
+    good.write_text(json.dumps({"mapping": MAPPING}))
+    bad.write_text(json.dumps({"#admins": {"email": ["will@example.org", "nobody"]}}))
+    broken.write_text('{"mapping": {,}}')
+
+    assert (await command(env, "mapping", "show")).code == 1
+    valid, invalid, unread, missing = await asyncio.gather(
+        command(env, "mapping", "validate", str(good)),
+        command(env, "mapping", "push", str(bad)),
+        command(env, "mapping", "validate", str(broken)),
+        command(env, "mapping", "validate", str(tmp_path / "no.json")),
+    )
+    assert valid.code == 0
+    assert invalid.code == 1
+    assert "mapping.#admins.email[1]: " in invalid.error
+    assert unread.code == missing.code == 2
+    assert "line 1" in unread.error
+
+    pushed = await command(env, "mapping", "push", str(good))
+    assert pushed.code == 0, pushed.error
+    shown, route, as_json, right, wrong, unknown, unquoted = await asyncio.gather(
+        command(env, "mapping", "show"),
+        command(env, "route", "#admins"),
+        command(env, "route", "#admins", "--json"),
+        command(env, "route", "#admins", "--expect", "email=3"),
+        command(env, "route", "#admins", "--expect", "email=2 matrix=1"),
+        command(env, "route", "#nobody"),
+        command(env, "route", "admins"),
+    )
+    assert shown.code == 0
+    assert "ops@example.org" in shown.out
+    assert route.code == 0
+    assert "#admins > #ops" in route.out
+    assert {t["target"]: t["via"] for t in json.loads(as_json.out)["targets"]} == {
+        "will@example.org": ["#admins"],
+        "ann@example.org": ["#admins"],
+        "ops@example.org": ["#admins", "#ops"],
+    }
+    assert right.code == 0
+    assert wrong.code == 1
+    assert "expected email=2 matrix=1, got email=3" in wrong.error
+    assert unknown.code == 1
+    assert "no such group" in unknown.error
+    assert unquoted.code == 2
+    assert "'#admins'" in unquoted.error
+
+
+async def test_send_wait_status_and_retry(env: dict[str, str], desk: Desk, mail: MailServer, tmp_path: Path) -> None:
+    await command(env, "setup")
+    await desk.map({**MAPPING, "#gone": {"email": "gone@example.org"}})
+    async with router_process(env, tmp_path / "log") as router:
+        await router.has_logged("mapping in force")
+        sent, failed, malformed = await asyncio.gather(
+            command(env, "send", "#admins", "-s", "Hello", "a < b & c", "--id", "m1", "--wait"),
+            command(env, "send", "#gone", "x", "--id", "m2", "--wait", "--json"),
+            command(env, "send", "#admins", "--id", "m3"),
+        )
+        assert sent.code == 0, sent.error + sent.out
+        assert sent.out.count("COMPLETE") == 3
+        assert failed.code == 1
+        [document] = json.loads(failed.out)
+        assert document["status"] == "FAILED"
+        assert document["error"]["code"] == "rejected_target"
+        assert malformed.code == 2
+        assert "content: needs a body or a subject" in malformed.error
+
+        [arrived] = await mail.wait_for_mail("will@example.org")
+        text = arrived.message.get_body(("plain",))
+        assert text is not None
+        assert "a < b & c" in text.get_content()
+
+        status, nothing, twice = await asyncio.gather(
+            command(env, "status", "m2"),
+            command(env, "status", "no-such"),
+            command(env, "send", "#admins", "x", "--id", "m1"),
+        )
+        assert status.code == 1
+        assert "550" in status.out
+        assert nothing.code == 1
+        assert "no document 'no-such'" in nothing.error
+        assert twice.code == 1
+        assert "--id" in twice.error
+
+        again = await command(env, "retry", "m2")
+        assert again.code == 0
+        await desk.until(lambda d: len(d[0]["attempts"]) == 2 and d[0]["status"] == "FAILED", "m2")  # type: ignore[arg-type]
+        assert (await command(env, "retry", "m1")).out == "nothing to try again\n"
+        piped = await command(env, "send", "#ops", "-", "--html", "--link", "https://example.org/x", stdin="<b>hi</b>")
+        assert piped.code == 0
+        [mailed] = [m for m in await mail.wait_for_mail("ops@example.org", 2) if "hi" in str(m.message["Subject"])]
+        html = mailed.message.get_body(("html",))
+        assert html is not None
+        assert "https://example.org/x" in html.get_content()
+
+
+async def test_check_tells_right_from_wrong(env: dict[str, str], desk: Desk, mail: MailServer) -> None:
+    await command(env, "setup")
+    await desk.map(MAPPING)
+    good = await command(env, "check")
+    assert good.code == 0, good.out
+    as_json = json.loads((await command(env, "check", "--json")).out)
+    assert {row["part"] for row in as_json} == {"settings", "couchdb", "mapping", "matrix", "email", "slack", "sphinx"}
+    assert {row["state"] for row in as_json} == {"ok", "off"}
+
+    await desk.map({"#admins": {"email": "will@example.org", "sphinx": "02" + "ab" * 32}})
+    await mail.stop()
+    bad = await command(env, "check")
+    assert bad.code == 1
+    assert "ROUTER_SPHINX__URL" in bad.out
+    assert "mapping.#admins.sphinx" in bad.out
+    assert "found something wrong" in bad.out
