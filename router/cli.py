@@ -22,7 +22,7 @@ from router.commands.send import send_command
 from router.commands.setup import setup_command
 from router.commands.status import status_command
 from router.couch.database import Database
-from router.couch.errors import CouchError
+from router.couch.errors import BadAddress, CouchError
 from router.documents.json_types import JsonObject
 from router.logs import configure_logs
 from router.routing.mapping import Reader
@@ -269,7 +269,7 @@ def main() -> None:
         for problem in error.problems:
             complain(problem)
         sys.exit(Exit.USAGE)
-    except (BadChannel, BadArgument) as error:
+    except (BadChannel, BadArgument, BadAddress) as error:
         complain(str(error))
         sys.exit(Exit.USAGE)
     except CouchError as error:

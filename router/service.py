@@ -15,7 +15,7 @@ from router.couch.database import Database
 from router.couch.errors import CouchError
 from router.couch.feed import Feed
 from router.couch.mapping_store import MappingStore
-from router.couch.patience import patiently
+from router.couch.patience import Patience
 from router.couch.setup import setup
 from router.delivery.dispatcher import Dispatcher
 from router.delivery.intake import Intake
@@ -58,6 +58,7 @@ class Service:
         self._kinds = kinds
         self._first_since: JsonValue = "now" if since_now else 0
         self._readers = readers(kinds, settings)
+        self._patience = Patience(settings.feed)
         self._stop = asyncio.Event()
         self._index: tuple[RoutingMapping | None, TargetIndex] = (None, TargetIndex(None, self._readers))
 
@@ -80,11 +81,11 @@ class Service:
                 log.info("stopped before CouchDB could be reached")
                 return
             since, identity = await starting
-            self._mapping = MappingStore(database, settings.couchdb.mapping_id, self._readers, settings.feed)
+            self._mapping = MappingStore(database, settings.couchdb.mapping_id, self._readers, self._patience)
             await self._mapping.load()
-            self._recorder = Recorder(database, settings.feed)
+            self._recorder = Recorder(database, self._patience)
             self._dispatcher = Dispatcher(
-                self._open_channels(stack), database, self._recorder, settings, self._find_target
+                self._open_channels(stack), database, self._recorder, settings, self._patience, self._find_target
             )
             self._watermark = Watermark(since if since != "now" else None)
             await self._run_parts(database, since, identity)
@@ -93,11 +94,10 @@ class Service:
 
     async def _start(self, database: Database) -> tuple[JsonValue, str]:
         """Wait for CouchDB, see to the database, and find where to begin."""
-        settings = self._settings
         log.info("starting", couchdb=database.session.login.server, database=database.name)
-        await patiently("setting up the database", partial(self._set_up, database), settings.feed)
-        identity = await patiently("asking which database this is", database.identity, settings.feed)
-        checkpoint = await patiently("reading the checkpoint", partial(load_checkpoint, database), settings.feed)
+        await self._patience.until_done("setting up the database", partial(self._set_up, database))
+        identity = await self._patience.until_done("asking which database this is", database.identity)
+        checkpoint = await self._patience.until_done("reading the checkpoint", partial(load_checkpoint, database))
         if checkpoint is None:
             log.info("no checkpoint yet", since=self._first_since)
             return self._first_since, identity
@@ -145,18 +145,24 @@ class Service:
             self._dispatcher,
             self._recorder,
             self._watermark,
-            settings.feed,
+            self._patience,
+            max_row_bytes=settings.feed.max_row_bytes,
         )
         unroutable = Unroutable(
             database,
             self._mapping,
             self._dispatcher,
             self._recorder,
-            settings.feed,
+            self._patience,
             max_age_seconds=settings.unroutable_max_age_seconds,
         )
         self._feed = Feed(
-            settings.couchdb, settings.feed, since=since, identity=identity, get_identity=database.identity
+            settings.couchdb,
+            settings.feed,
+            since=since,
+            identity=identity,
+            get_identity=database.identity,
+            away=self._patience.away,
         )
         async with asyncio.TaskGroup() as group:
             tasks = [
@@ -185,7 +191,7 @@ class Service:
 
     async def _begin_again(self, database: Database) -> None:
         """The database was dropped and made again under us: it needs its indexes, and no revision seen before counts."""
-        await patiently("setting up the database", partial(self._set_up, database), self._settings.feed)
+        await self._patience.until_done("setting up the database", partial(self._set_up, database))
         self._watermark.restart(0)
         self._mapping.forget_revision()
         await self._mapping.refresh()
@@ -196,7 +202,7 @@ class Service:
             await asyncio.sleep(self._settings.feed.checkpoint_interval_seconds)
             position = self._watermark.position
             if position is not None and position != saved:
-                await patiently("saving the checkpoint", partial(self._save, database, position), self._settings.feed)
+                await self._patience.until_done("saving the checkpoint", partial(self._save, database, position))
                 saved = position
 
     async def _save(self, database: Database, position: JsonValue) -> None:

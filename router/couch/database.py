@@ -251,20 +251,17 @@ class Database:
         *,
         start_key: JsonValue = None,
         end_key: JsonValue = None,
-        start_id: str | None = None,
         limit: int | None = None,
         include_docs: bool = False,
         keys: Sequence[JsonValue] | None = None,
     ) -> list[ViewRow]:
         """The rows of `_design/{design}/_view/{view}` from `start_key` to `end_key`, both included, or those at `keys`.
 
-        A bound that is None is no bound. `start_id` says where to start among rows that share `start_key`. Raises
-        ViewMissing when the index is not there.
+        A bound that is None is no bound. Raises ViewMissing when the index is not there.
         """
         params: JsonObject = {
             "startkey": None if start_key is None else _key(start_key),
             "endkey": None if end_key is None else _key(end_key),
-            "startkey_docid": start_id,
             "limit": limit,
             "include_docs": include_docs,
         }

@@ -10,8 +10,8 @@ from router.documents.json_types import JsonObject
 NAME = "router"
 DESIGN_ID = f"_design/{NAME}"
 UNFINISHED = "unfinished"
-"""View: `["lane", channel, next_attempt_at]` of each delivery still to do, `["unroutable", created_at]` of each
-unroutable message."""
+"""View: `["lane", channel, next_attempt_at]` of each delivery still to do, `["unroutable", created_at, _id]` of
+each unroutable message."""
 BY_MESSAGE = "by_message"
 """View: the `message_id` of each delivery document."""
 

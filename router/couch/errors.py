@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 MAX_REASON_CHARS = 300
+LOCKED_OUT = "Account is temporarily locked"
+"""How the reason begins that CouchDB 3.4 gives with 403, even to the right password, after five wrong ones."""
 DATABASE_MISSING = ("Database does not exist.", "no_db_file")
 """The reasons that CouchDB and PouchDB give with 404 when it is the whole database that is missing."""
 
@@ -69,9 +71,8 @@ class Answer:
     database: str
     """The database that the request was about: the first part of the path."""
     status: int
-    error: str | None = None
     reason: str | None = None
-    """`error` and `reason` of CouchDB's JSON body; None when the body was none of CouchDB's."""
+    """`reason` of CouchDB's JSON body; None when the body was none of CouchDB's."""
 
     @property
     def request(self) -> str:
@@ -100,6 +101,8 @@ def _login_refused(answer: Answer) -> tuple[type[CouchError], str]:
 
 
 def _forbidden(answer: Answer) -> tuple[type[CouchError], str]:
+    if (answer.reason or "").startswith(LOCKED_OUT):
+        return _login_refused(answer)
     # A validation function speaks with 403 as well. CouchDB's own refusals, and the role checks of our own validation
     # function, begin with "You are not"; all else is about what the document says.
     if answer.method in ("PUT", "POST") and not (answer.reason or "You are not").startswith("You are not"):

@@ -15,6 +15,7 @@ from router.couch.database import Database
 from router.couch.errors import CouchError, Refused, ServerFault, Unreachable
 from router.couch.feed_log import FeedLog
 from router.couch.lines import LineSplitter
+from router.couch.patience import Complaint
 from router.couch.rows import BadLine, FeedRow, StopLine, parse_line
 from router.couch.session import login_of
 from router.documents.json_types import JsonValue
@@ -60,10 +61,12 @@ class Feed:
         since: JsonValue,
         identity: str | None,
         get_identity: Callable[[], Awaitable[str]],
+        away: Complaint | None = None,
     ) -> None:
         """`since` is 0, "now", or a seq of this database. `identity` names the database that the seq is from; None to
         take the first name that `get_identity` gives. That is asked before each opening of the feed, and may raise
-        CouchError, aiohttp.ClientError, OSError and TimeoutError. Raises BadAddress. Opens no connection yet.
+        CouchError, aiohttp.ClientError, OSError and TimeoutError. `away` speaks when CouchDB cannot be reached, where
+        others wait for it too. Raises BadAddress. Opens no connection yet.
         """
         self._login = login_of(couchdb)
         self._couchdb = couchdb
@@ -73,7 +76,7 @@ class Feed:
         self._get_identity = get_identity
         self._silence_seconds = SILENT_HEARTBEATS * settings.heartbeat_seconds
         self._backoff = Backoff(settings.backoff_base_seconds, settings.backoff_max_seconds)
-        self._log = FeedLog(couchdb.database)
+        self._log = FeedLog(couchdb.database, away)
         self._opened = 0.0
         self._works = False
 
@@ -230,7 +233,7 @@ class Feed:
         if self._works:
             self._log.ended(reason)
         else:
-            self._log.trouble(reason, kind=(type(error), status))
+            self._log.trouble(reason, kind=(type(error), status), is_away=isinstance(error, Unreachable))
 
     def _fault(self, problem: str) -> ServerFault:
         return ServerFault(f"CouchDB at {self._login.server} sent {problem}")

@@ -16,7 +16,9 @@ ENDING_LOG_SECONDS = 10.0
 class FeedLog:
     """Speaks for one feed, and keeps what it has said already. No reason that it is given may hold a secret."""
 
-    def __init__(self, database: str) -> None:
+    def __init__(self, database: str, away: Complaint | None = None) -> None:
+        """`away` is what speaks when CouchDB cannot be reached; the feed's own voice if None."""
+        self._away = away
         self._database = database
         self._complaint: Complaint | None = None
         self._kind: object = None
@@ -24,6 +26,8 @@ class FeedLog:
 
     def works(self) -> None:
         """The feed works (again)."""
+        if self._away is not None:
+            self._away.over()
         if self._complaint is not None:
             self._complaint.over()
             self._complaint = self._kind = None
@@ -37,8 +41,11 @@ class FeedLog:
         self._ending_logged = now
         log.info("the feed ended and is opened again", reason=reason)
 
-    def trouble(self, reason: str, kind: object) -> None:
+    def trouble(self, reason: str, kind: object, *, is_away: bool = False) -> None:
         """The feed could not be opened, or was of no use. Trouble of another `kind` than the last is told at once."""
+        if is_away and self._away is not None:
+            self._away.trouble(reason)
+            return
         if self._complaint is None or kind != self._kind:
             self._complaint = Complaint(f"the changes feed of database {self._database!r}")
             self._kind = kind

@@ -9,12 +9,11 @@ import structlog
 
 from router.couch.database import Database
 from router.couch.errors import Conflict
-from router.couch.patience import patiently
+from router.couch.patience import Patience
 from router.documents.json_types import JsonObject, JsonValue
 from router.documents.problems import Problem
 from router.documents.timestamps import to_text, utc_now
 from router.routing.mapping import InvalidMappingError, Mapping, Reader, read_mapping
-from router.settings import FeedSettings
 
 log = structlog.stdlib.get_logger("router.mapping")
 
@@ -36,12 +35,12 @@ class MappingStore:
     """Holds the last good mapping. `current` is None only while there has never been one."""
 
     def __init__(
-        self, database: Database, mapping_id: str, readers: MappingOf[str, Reader], settings: FeedSettings
+        self, database: Database, mapping_id: str, readers: MappingOf[str, Reader], patience: Patience
     ) -> None:
         self._database = database
         self._mapping_id = mapping_id
         self._readers = readers
-        self._settings = settings
+        self._patience = patience
         self._lock = asyncio.Lock()
         self._seen_rev: str | None = None
         self._status: JsonObject | None = None
@@ -55,8 +54,8 @@ class MappingStore:
         await self.refresh()
         if self.current is not None:
             return
-        saved = await patiently(
-            "reading the last good mapping", lambda: self._database.get_local(LAST_GOOD), self._settings
+        saved = await self._patience.until_done(
+            "reading the last good mapping", lambda: self._database.get_local(LAST_GOOD)
         )
         document = saved.get("document") if saved else None
         if not isinstance(document, dict):
@@ -75,8 +74,8 @@ class MappingStore:
         Waits while CouchDB is away. An invalid or missing document changes nothing but the status document.
         """
         async with self._lock:
-            document = await patiently(
-                "reading the mapping document", lambda: self._database.get(self._mapping_id), self._settings
+            document = await self._patience.until_done(
+                "reading the mapping document", lambda: self._database.get(self._mapping_id)
             )
             rev = document.get("_rev") if document is not None else None
             if document is None:
@@ -124,7 +123,7 @@ class MappingStore:
             self._publish.clear()
             if self._status is None:
                 continue
-            await patiently("writing the mapping's status document", partial(self._write, self._status), self._settings)
+            await self._patience.until_done("writing the mapping's status document", partial(self._write, self._status))
 
     _last_note: tuple[State, str | None, list[Problem]] = (State.MISSING, None, [])
 

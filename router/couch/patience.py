@@ -8,7 +8,7 @@ from typing import TypeVar
 import structlog
 
 from router.couch.backoff import Backoff
-from router.couch.errors import Conflict, CouchError, Refused
+from router.couch.errors import Conflict, CouchError, Refused, Unreachable
 from router.settings import FeedSettings
 
 T = TypeVar("T")
@@ -46,22 +46,32 @@ class Complaint:
             self._since = None
 
 
-async def patiently(what: str, call: Callable[[], Awaitable[T]], settings: FeedSettings) -> T:
-    """Await `call()` again and again until it works, with full-jitter backoff, and give its result.
+class Patience:
+    """Waits for one CouchDB on behalf of all that need it, and speaks once for all of them when it cannot be reached."""
 
-    `what` names it in the log, once and then at growing intervals. Conflict and Refused are answers, not trouble: they are
-    raised at once.
-    """
-    complaint = Complaint(what)
-    backoff = Backoff(settings.backoff_base_seconds, settings.backoff_max_seconds)
-    while True:
-        try:
-            result = await call()
-        except (Conflict, Refused):
-            raise
-        except CouchError as error:
-            complaint.trouble(str(error))
-            await asyncio.sleep(backoff.next_seconds())
-        else:
-            complaint.over()
-            return result
+    def __init__(self, settings: FeedSettings) -> None:
+        self._settings = settings
+        self.away = Complaint("everything")
+        """Speaks for whoever cannot reach CouchDB; also for the feed, which waits by itself."""
+
+    async def until_done(self, what: str, call: Callable[[], Awaitable[T]]) -> T:
+        """Await `call()` again and again until it works, with full-jitter backoff, and give its result.
+
+        `what` names it in the log when it fails though CouchDB answers. Conflict and Refused are answers, not trouble:
+        they are raised at once.
+        """
+        complaint = Complaint(what)
+        backoff = Backoff(self._settings.backoff_base_seconds, self._settings.backoff_max_seconds)
+        while True:
+            try:
+                result = await call()
+            except (Conflict, Refused):
+                self.away.over()
+                raise
+            except CouchError as error:
+                (self.away if isinstance(error, Unreachable) else complaint).trouble(str(error))
+                await asyncio.sleep(backoff.next_seconds())
+            else:
+                self.away.over()
+                complaint.over()
+                return result

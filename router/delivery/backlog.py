@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from router.channels.base import Target
 from router.couch import design
 from router.couch.database import Database, ViewRow
-from router.couch.patience import patiently
+from router.couch.patience import Patience
 from router.delivery.job import Job
 from router.delivery.lane import Lane
 from router.delivery.recorder import Recorder
@@ -23,7 +23,6 @@ from router.documents.message import MessageDocument
 from router.documents.problems import problems_of
 from router.documents.timestamps import from_text, utc_now
 from router.rendering.rendered import Rendered
-from router.settings import FeedSettings
 
 T = TypeVar("T")
 
@@ -45,13 +44,13 @@ class Backlog:
         lane: Lane,
         database: Database,
         recorder: Recorder,
-        settings: FeedSettings,
+        patience: Patience,
         find_target: Callable[[Delivery], Target | None],
     ) -> None:
         self._lane = lane
         self._database = database
         self._recorder = recorder
-        self._settings = settings
+        self._patience = patience
         self._find_target = find_target
         self._next: datetime | None = None
         self._kick = asyncio.Event()
@@ -191,7 +190,7 @@ class Backlog:
         return Job(delivery, target, rendered[delivery.message_id], on_recorded=_nothing, is_recorded=True)
 
     async def _ask(self, what: str, call: Callable[[], Awaitable[T]]) -> T:
-        return await patiently(what, call, self._settings)
+        return await self._patience.until_done(what, call)
 
 
 def _due_of(row: ViewRow) -> datetime:

@@ -8,6 +8,7 @@ from random import Random
 
 from router.channels.base import Channel, Target
 from router.couch.database import Database
+from router.couch.patience import Patience
 from router.delivery.backlog import Backlog
 from router.delivery.job import Job
 from router.delivery.lane import Lane
@@ -27,6 +28,7 @@ class Dispatcher:
         database: Database,
         recorder: Recorder,
         settings: Settings,
+        patience: Patience,
         find_target: Callable[[Delivery], Target | None],
     ) -> None:
         self._recorder = recorder
@@ -44,7 +46,7 @@ class Dispatcher:
                 random=Random(),  # noqa: S311 - jitter, not cryptography
             )
             self._lanes[name] = lane
-            self._backlogs[name] = Backlog(lane, database, recorder, settings.feed, find_target)
+            self._backlogs[name] = Backlog(lane, database, recorder, patience, find_target)
 
     async def submit(self, job: Job) -> None:
         """See to it that the delivery is attempted. Waits only while the recorder has no room."""

@@ -9,7 +9,7 @@ from router.couch import design
 from router.couch.database import Database
 from router.couch.feed import FeedBatch, FeedRow
 from router.couch.mapping_store import MappingStore
-from router.couch.patience import patiently
+from router.couch.patience import Patience
 from router.delivery.dispatcher import Dispatcher
 from router.delivery.job import Job
 from router.delivery.reconcile import Remaining, remaining
@@ -21,7 +21,6 @@ from router.documents.message import is_message
 from router.documents.timestamps import utc_now
 from router.rendering.rendered import Rendered
 from router.routing.route import Routed, refuse, route
-from router.settings import FeedSettings
 
 log = structlog.stdlib.get_logger("router.intake")
 
@@ -40,7 +39,9 @@ class Intake:
         dispatcher: Dispatcher,
         recorder: Recorder,
         watermark: Watermark,
-        settings: FeedSettings,
+        patience: Patience,
+        *,
+        max_row_bytes: int,
     ) -> None:
         self._database = database
         self._mapping = mapping
@@ -48,7 +49,8 @@ class Intake:
         self._dispatcher = dispatcher
         self._recorder = recorder
         self._watermark = watermark
-        self._settings = settings
+        self._patience = patience
+        self._max_row_bytes = max_row_bytes
 
     async def take(self, batch: FeedBatch) -> None:
         """Route the batch and hand its deliveries on. Returns once each has its place: a lane's window, or CouchDB."""
@@ -87,7 +89,7 @@ class Intake:
         if row.document is None:
             reason = (
                 f"the document takes {row.oversized_bytes} bytes in the feed, more than "
-                f"ROUTER_FEED__MAX_ROW_BYTES ({self._settings.max_row_bytes}), so it was not read; if it is a message, "
+                f"ROUTER_FEED__MAX_ROW_BYTES ({self._max_row_bytes}), so it was not read; if it is a message, "
                 "write a smaller one"
             )
             return Routed(None, refusal=refuse(row.id, row.rev, now, "too_large", reason))
@@ -100,7 +102,7 @@ class Intake:
         if not ids:
             return {}
         found = _by_message(
-            (await patiently("looking for deliveries", lambda: self._database.get_many(ids), self._settings)).values()
+            (await self._patience.until_done("looking for deliveries", lambda: self._database.get_many(ids))).values()
         )
         # What was routed by an earlier mapping has other ids. That can be so for a message that was written before: an
         # edited one, or one of a batch that is read again.
@@ -111,10 +113,9 @@ class Intake:
         return found
 
     async def _all_of(self, message_ids: list[str]) -> dict[str, dict[str, Delivery]]:
-        rows = await patiently(
+        rows = await self._patience.until_done(
             "looking for the deliveries of edited messages",
             lambda: self._database.view(design.NAME, design.BY_MESSAGE, keys=list(message_ids), include_docs=True),
-            self._settings,
         )
         return _by_message(row.document for row in rows if row.document is not None)
 
@@ -139,14 +140,14 @@ class Intake:
             )
             await self._recorder.submit(rest.refusal, close)
         if rest.outdated is not None:
-            await delete_delivery(self._database, rest.outdated, self._settings)
+            await delete_delivery(self._database, rest.outdated, self._patience)
             close()
 
 
-async def delete_delivery(database: Database, delivery: Delivery, settings: FeedSettings) -> None:
+async def delete_delivery(database: Database, delivery: Delivery, patience: Patience) -> None:
     """Delete the document about a message as a whole, now that the message can be routed. A newer one stays."""
     tombstone: JsonObject = {"_id": delivery.id, "_rev": delivery.rev, "_deleted": True}
-    await patiently("deleting an outdated document", lambda: database.bulk([tombstone]), settings)
+    await patience.until_done("deleting an outdated document", lambda: database.bulk([tombstone]))
 
 
 def _by_message(documents: Iterable[JsonObject]) -> dict[str, dict[str, Delivery]]:

@@ -192,19 +192,20 @@ class Lane:
 
     async def _send(self, job: Job) -> Outcome:
         limit = self._settings.attempt_timeout_seconds
+        # What a channel logs in the middle of an attempt says whose attempt it is.
+        ids = {"message_id": job.delivery.message_id, "delivery_id": job.delivery.id}
         try:
             async with asyncio.timeout(limit + OVERTIME_SECONDS):
+                structlog.contextvars.bind_contextvars(**ids)
                 return await self._channel.send(job.outgoing())
         except TimeoutError:
             return Uncertain(f"no end of the attempt within {limit:g} seconds", code="timeout")
         except Exception:
-            log.exception(
-                "a fault in the channel; please report it",
-                channel=self.name,
-                delivery_id=job.delivery.id,
-                message_id=job.delivery.message_id,
-            )
+            # A fault in one channel, perhaps a third party's, must not stop the others.
+            log.exception("a fault in the channel; please report it", channel=self.name, **ids)
             return Retry("a fault in the router's own channel; its log has the details", code="internal_error")
+        finally:
+            structlog.contextvars.unbind_contextvars(*ids)
 
     # --- waiting
 

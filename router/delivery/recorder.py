@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 import structlog
 
 from router.couch.database import BulkResult, Database
-from router.couch.patience import Complaint, patiently
+from router.couch.patience import Complaint, Patience
 from router.delivery.merge import merge
 from router.documents.delivery import Delivery
 from router.documents.json_types import JsonObject
-from router.settings import FeedSettings
 
 log = structlog.stdlib.get_logger("router.recorder")
 
@@ -34,9 +33,9 @@ class _Write:
 class Recorder:
     """One writer for all lanes. A document submitted twice before it is written is written once, as it stands then."""
 
-    def __init__(self, database: Database, settings: FeedSettings) -> None:
+    def __init__(self, database: Database, patience: Patience) -> None:
         self._database = database
-        self._settings = settings
+        self._patience = patience
         self._waiting: dict[str, _Write] = {}
         self._arrived = asyncio.Event()
         self._room = asyncio.Event()
@@ -90,7 +89,7 @@ class Recorder:
             async def write_them(documents: list[JsonObject] = documents) -> dict[str, BulkResult]:
                 return await self._database.bulk(documents)
 
-            results = await patiently("writing delivery documents", write_them, self._settings)
+            results = await self._patience.until_done("writing delivery documents", write_them)
             conflicts: list[_Write] = []
             for write in batch:
                 result = results.get(write.delivery.id)
@@ -130,8 +129,8 @@ class Recorder:
     async def _adopt(self, conflicts: list[_Write]) -> None:
         """Merge what stands in CouchDB into what we are about to write."""
         ids = [write.delivery.id for write in conflicts]
-        found = await patiently(
-            "reading delivery documents that somebody else wrote", lambda: self._database.get_many(ids), self._settings
+        found = await self._patience.until_done(
+            "reading delivery documents that somebody else wrote", lambda: self._database.get_many(ids)
         )
         for write in conflicts:
             document = found.get(write.delivery.id)

@@ -10,7 +10,7 @@ import structlog
 from router.couch import design
 from router.couch.database import Database, ViewRow
 from router.couch.mapping_store import MappingStore
-from router.couch.patience import patiently
+from router.couch.patience import Patience
 from router.delivery.dispatcher import Dispatcher
 from router.delivery.intake import delete_delivery
 from router.delivery.job import Job
@@ -21,7 +21,6 @@ from router.documents.json_types import JsonObject, JsonValue
 from router.documents.timestamps import utc_now
 from router.rendering.rendered import Rendered
 from router.routing.route import route
-from router.settings import FeedSettings
 
 log = structlog.stdlib.get_logger("router.unroutable")
 
@@ -41,7 +40,7 @@ class Unroutable:
         mapping: MappingStore,
         dispatcher: Dispatcher,
         recorder: Recorder,
-        settings: FeedSettings,
+        patience: Patience,
         *,
         max_age_seconds: float,
     ) -> None:
@@ -49,7 +48,7 @@ class Unroutable:
         self._mapping = mapping
         self._dispatcher = dispatcher
         self._recorder = recorder
-        self._settings = settings
+        self._patience = patience
         self._max_age = timedelta(seconds=max_age_seconds)
 
     async def run(self) -> None:
@@ -64,24 +63,23 @@ class Unroutable:
                 continue
 
     async def _look(self) -> None:
-        start: tuple[JsonValue, str | None] = (["unroutable"], None)
+        start: JsonValue = ["unroutable"]
         while True:
-            rows = await patiently(
-                "reading the messages that wait for the mapping", partial(self._page, *start), self._settings
+            rows = await self._patience.until_done(
+                "reading the messages that wait for the mapping", partial(self._page, start)
             )
             page = rows[:PAGE]
             waiting = [Delivery.model_validate(row.document) for row in page if row.document is not None]
             await self._look_at([delivery for delivery in waiting if delivery.status is Status.UNROUTABLE])
             if len(rows) <= PAGE:
                 return
-            start = (rows[PAGE].key, rows[PAGE].id)
+            start = rows[PAGE].key
 
-    async def _page(self, start_key: JsonValue, start_id: str | None) -> list[ViewRow]:
+    async def _page(self, start_key: JsonValue) -> list[ViewRow]:
         return await self._database.view(
             design.NAME,
             design.UNFINISHED,
             start_key=start_key,
-            start_id=start_id,
             end_key=["unroutable", {}],
             limit=PAGE + 1,
             include_docs=True,
@@ -101,10 +99,8 @@ class Unroutable:
                 ready.append(delivery)
         if not ready:
             return
-        messages = await patiently(
-            "reading messages again",
-            lambda: self._database.get_many([delivery.message_id for delivery in ready]),
-            self._settings,
+        messages = await self._patience.until_done(
+            "reading messages again", lambda: self._database.get_many([delivery.message_id for delivery in ready])
         )
         async with asyncio.TaskGroup() as group:
             for delivery in ready:
@@ -118,7 +114,7 @@ class Unroutable:
             return
         routed = route(document, self._mapping.current, now, waiting.groups)
         ids = [delivery.id for delivery, _ in routed.deliveries]
-        existing = await patiently("looking for deliveries", lambda: self._database.get_many(ids), self._settings)
+        existing = await self._patience.until_done("looking for deliveries", lambda: self._database.get_many(ids))
         pending = [(d, target) for d, target in routed.deliveries if d.id not in existing]
         if routed.message is not None and pending:
             log.info("message routed at last", message_id=waiting.message_id, targets=len(pending))
@@ -130,7 +126,7 @@ class Unroutable:
             # Only then may the document go that would have them routed again after a crash.
             await all_written.wait()
         if routed.refusal is None:
-            await delete_delivery(self._database, waiting, self._settings)
+            await delete_delivery(self._database, waiting, self._patience)
         elif routed.refusal.groups != waiting.groups or routed.refusal.status is not waiting.status:
             routed.refusal.rev = waiting.rev
             routed.refusal.created_at = waiting.created_at

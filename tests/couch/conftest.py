@@ -1,12 +1,8 @@
-"""CouchDB for the tests in this folder."""
+"""What the tests of this folder share beside the servers."""
 
 import socket
 
 import pytest
-
-from tests.servers.couchdb import couchdb_server, couchdb_settings, database, restartable_couchdb
-
-__all__ = ["couchdb_server", "couchdb_settings", "database", "restartable_couchdb"]
 
 
 @pytest.fixture

@@ -53,8 +53,8 @@ async def test_what_is_unfinished_in_the_order_it_is_due(filled: Database) -> No
         ("soon", ["lane", "email", "2026-02-01T00:00:00.000Z"], None),
         ("later", ["lane", "email", "2026-03-01T00:00:00.000Z"], None),
         ("key", ["lane", "sphinx", "2026-02-02T00:00:00.000Z"], None),
-        ("lost-before", ["unroutable", "2025-12-31T00:00:00.000Z"], None),
-        ("lost", ["unroutable", "2026-01-01T00:00:00.000Z"], None),
+        ("lost-before", ["unroutable", "2025-12-31T00:00:00.000Z", "delivery:lost-before"], None),
+        ("lost", ["unroutable", "2026-01-01T00:00:00.000Z", "delivery:lost"], None),
     ]
 
 

@@ -21,6 +21,7 @@ DOC = "/notifications/doc"
 VIEW = "/notifications/_design/router/_view/unfinished"
 NOT_DB_ADMIN = "You are not a db or server admin."
 NO_MEMBER = "You are not allowed to access this db."
+LOCKED = "Account is temporarily locked due to multiple authentication failures"
 NO_LOGIN = "You are not authorized to access this db."
 OWN_ROLE_CHECK = "You are not allowed to write delivery:x: that is for the role notification-router and server admins"
 
@@ -51,6 +52,7 @@ OWN_ROLE_CHECK = "You are not allowed to write delivery:x: that is for the role 
             "does not let 'me' do PUT /notif",
         ),
         (401, "GET", DOC, NO_LOGIN, "me", Forbidden, "router setup"),
+        (403, "PUT", DOC, LOCKED, "me", LoginRefused, "refuses the login of 'me' (Account is temporarily locked"),
         (403, "GET", DOC, NO_MEMBER, "me", Forbidden, NO_MEMBER),
         (403, "PUT", "/notifications/_design/x", NOT_DB_ADMIN, "me", Forbidden, NOT_DB_ADMIN),
         (403, "PUT", "/notifications/delivery:x", OWN_ROLE_CHECK, "me", Forbidden, "the role notification-router"),

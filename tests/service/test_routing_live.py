@@ -160,6 +160,21 @@ async def test_a_message_for_an_unknown_group_waits_for_the_mapping(
     assert sorted(o.target.address for o in postbox.arrived) == ["one", "two"]
 
 
+async def test_many_waiting_messages_are_routed_page_by_page(
+    couchdb_settings: CouchDBSettings, desk: Desk, postbox: Postbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("router.delivery.unroutable.PAGE", 10)
+    kinds = {"postbox": postbox.kind()}
+    count = 35
+    async with running(settings_for(couchdb_settings, kinds), kinds):
+        messages: list[JsonObject] = [{"_id": f"m{n}", "content": {"to": "#a", "body": str(n)}} for n in range(count)]
+        await desk.database.bulk(messages)
+        await desk.all_have("UNROUTABLE", count)
+        await desk.map({"#a": {"postbox": "one"}})
+        await desk.all_have("COMPLETE", count)
+    assert sorted(map(str, postbox.bodies())) == sorted(map(str, range(count)))
+
+
 async def test_a_message_that_comes_before_any_mapping_is_routed_by_the_first_one(
     couchdb_settings: CouchDBSettings, desk: Desk, postbox: Postbox
 ) -> None:

@@ -1,9 +1,10 @@
-// Deliveries that are not done with: those of each lane by when they are due, and unroutable messages by age.
+// Deliveries that are not done with: those of each lane by when they are due, and unroutable messages by age,
+// each with a key of its own, so that they can be read page by page.
 function (doc) {
   if (doc._id.indexOf('delivery:') !== 0 || doc.type !== 'delivery') { return; }
   if (doc.status === 'PENDING' || doc.status === 'WAITING_KEY_EXCHANGE') {
     emit(['lane', doc.channel || '', doc.next_attempt_at || doc.created_at], null);
   } else if (doc.status === 'UNROUTABLE') {
-    emit(['unroutable', doc.created_at], null);
+    emit(['unroutable', doc.created_at, doc._id], null);
   }
 }
