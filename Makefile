@@ -1,0 +1,39 @@
+# `make demo` and `make test` need nothing but this checkout, Python 3.11 or newer, and a network. `make help` lists the rest.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint check format environment servers constraints clean
+
+PYTHON ?=
+VENV_PYTHON := .venv/bin/python
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: environment ## Start real servers here, send messages everywhere, show what arrived; ONCE=1 ends by itself
+	@exec $(VENV_PYTHON) -m router demo $(if $(filter-out 0,$(ONCE)),--once)
+
+test: environment servers ## Run the tests; ARGS='tests/routing -x' for some of them
+	@exec $(VENV_PYTHON) -m pytest $(ARGS)
+
+lint: environment ## Check style, format and types
+	$(VENV_PYTHON) -m ruff check .
+	$(VENV_PYTHON) -m ruff format --check .
+	$(VENV_PYTHON) -m mypy
+
+check: lint test ## Everything that CI checks
+
+format: environment ## Put the format right
+	$(VENV_PYTHON) -m ruff format .
+
+environment: ## Make .venv, if it is not there as it should be
+	@PYTHON='$(PYTHON)' sh scripts/environment.sh
+
+servers: environment ## Install the servers that demo and tests run, PouchDB Server and Synapse, into .local
+	@$(VENV_PYTHON) -m router.demo.install
+
+constraints: ## Pin the newest packages that pyproject.toml allows (needs uv)
+	@sh scripts/constraints.sh
+
+clean: ## Remove the environment, the installed servers and everything made along the way
+	rm -rf .venv .local dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find router tests -name __pycache__ -type d -prune -exec rm -rf {} +

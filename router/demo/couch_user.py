@@ -1,0 +1,86 @@
+"""A person or a program with a CouchDB login who writes and reads documents by plain HTTP, as an app does."""
+
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import quote
+
+import aiohttp
+from pydantic import ValidationError
+
+from router.documents.delivery import PREFIX, Delivery
+from router.documents.json_types import JsonObject
+
+REQUEST_TIMEOUT_SECONDS: Final = 15.0
+
+
+@dataclass(frozen=True)
+class CouchUser:
+    """A login at one database."""
+
+    database_url: str
+    """`http://127.0.0.1:…/notifications`."""
+    name: str
+    password: str = field(repr=False)
+
+    async def put(self, document_id: str, document: JsonObject) -> tuple[int, JsonObject]:
+        """PUT a document: the status and the answer, whatever they are. Raises aiohttp.ClientError when nobody answers."""
+        return await self._request("PUT", f"/{quote(document_id, safe='')}", document)
+
+    async def get(self, path: str) -> JsonObject:
+        """GET `path` (quoted) below the database; an empty object for 404. Raises aiohttp.ClientError."""
+        status, answer = await self._request("GET", path)
+        return {} if status == 404 else answer
+
+    async def document(self, document_id: str) -> JsonObject:
+        """A document; an empty object when there is none. Raises aiohttp.ClientError."""
+        return await self.get(f"/{quote(document_id, safe='')}")
+
+    async def deliveries(self) -> dict[str, Delivery]:
+        """Every delivery document by its id. Raises aiohttp.ClientError."""
+        first, last = quote(f'"{PREFIX}"'), quote(f'"{PREFIX[:-1]};"')
+        rows = (await self.get(f"/_all_docs?startkey={first}&endkey={last}&include_docs=true")).get("rows")
+        found = [delivery_of(row) for row in rows] if isinstance(rows, list) else []
+        return {delivery.id: delivery for delivery in found if delivery is not None}
+
+    async def changes(self, since: str) -> tuple[str, list[Delivery]]:
+        """Where the database stands now, and the delivery documents written since it stood at `since` (`0`, `now`).
+
+        Raises aiohttp.ClientError.
+        """
+        answer = await self.get(f"/_changes?since={quote(since)}&include_docs=true")
+        rows = answer.get("results")
+        found = [delivery_of(row) for row in rows] if isinstance(rows, list) else []
+        return str(answer.get("last_seq", since)), [delivery for delivery in found if delivery is not None]
+
+    async def _request(self, method: str, path: str, body: JsonObject | None = None) -> tuple[int, JsonObject]:
+        timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_SECONDS)
+        headers = {"Accept": "application/json", "Authorization": aiohttp.encode_basic_auth(self.name, self.password)}
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.request(method, f"{self.database_url}{path}", json=body, headers=headers) as answer,
+        ):
+            said: JsonObject = await answer.json(content_type=None)
+            return answer.status, said
+
+
+@dataclass(frozen=True)
+class Couch:
+    """A CouchDB server with the router's database, and a login for each role."""
+
+    server: str
+    """Its address, without credentials."""
+    app: CouchUser
+    admin: CouchUser
+    router: CouchUser
+
+
+def delivery_of(row: object) -> Delivery | None:
+    """The delivery document of a row of `_all_docs` or `_changes`; None when it holds another document, or none."""
+    document = row.get("doc") if isinstance(row, dict) else None
+    if not isinstance(document, dict) or document.get("_deleted") or document.get("type") != "delivery":
+        return None
+    try:
+        return Delivery.model_validate(document)
+    except ValidationError:
+        # Somebody who plays with the server admin's login may write anything.
+        return None

@@ -1,0 +1,150 @@
+"""Reads back what really arrived: the room as alice sees it, the mailboxes, and what the stand-ins were sent."""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote
+
+import aiohttp
+
+from router.demo.matrix_user import MatrixUser
+from router.demo.smtp import MailServer, ReceivedMail
+from router.documents.json_types import JsonObject, JsonValue
+
+REQUEST_TIMEOUT_SECONDS: Final = 15.0
+MAILS_KEPT: Final = 1000
+"""Mails that wait to be looked at; past that the oldest give way."""
+TIMELINE_EVENTS: Final = 100
+"""Events of one room that one look shows at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A message on the other side, as its reader sees it."""
+
+    channel: str
+    target: str
+    """The room, the mailbox, the Slack channel or webhook path, the pubkey."""
+    text: str
+    reference: str | None = None
+    """What the other side calls it, where it shows that."""
+
+
+class MailRoom(MailServer):
+    """The mail server, with everything that comes in one row."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._row: deque[ReceivedMail] = deque(maxlen=MAILS_KEPT)
+
+    def accept(self, mail: ReceivedMail) -> None:
+        """Put a mail into its mailbox, and into the row."""
+        super().accept(mail)
+        self._row.append(mail)
+
+    def take(self) -> list[ReceivedMail]:
+        """What has come since the last time."""
+        mails = list(self._row)
+        self._row.clear()
+        return mails
+
+
+class Reader:
+    """Looks at all four sides. Each look gives what came since the one before."""
+
+    def __init__(self, alice: MatrixUser, mail: MailRoom, slack_url: str, sphinx_url: str) -> None:
+        self._alice = alice
+        self._mail = mail
+        self._since = ""
+        self._urls = {"slack": slack_url, "sphinx": sphinx_url}
+        self._seen = dict.fromkeys(self._urls, 0)
+
+    async def look(self) -> list[Arrival]:
+        """What has arrived anywhere since the last look. Raises aiohttp.ClientError, TimeoutError, MatrixRefusal."""
+        return [
+            *await self._matrix(),
+            *(Arrival("email", mail.recipient, mail_text(mail)) for mail in self._mail.take()),
+            *await self._stand_in("slack"),
+            *await self._stand_in("sphinx"),
+        ]
+
+    async def _matrix(self) -> list[Arrival]:
+        filters = quote(f'{{"room":{{"timeline":{{"limit":{TIMELINE_EVENTS}}}}}}}')
+        since = f"&since={quote(self._since)}" if self._since else ""
+        synced = await self._alice.request("GET", f"/sync?timeout=0&filter={filters}{since}")
+        self._since = str(synced["next_batch"])
+        rooms = object_at(synced, "rooms")
+        for room_id in object_at(rooms, "invite"):
+            # A direct chat that the router opened with her.
+            await self._alice.join(room_id)
+        return [
+            arrival
+            for room_id, room in object_at(rooms, "join").items()
+            for arrival in matrix_arrivals(room_id, room, self._alice.user_id)
+        ]
+
+    async def _stand_in(self, channel: str) -> list[Arrival]:
+        timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_SECONDS)
+        url = f"{self._urls[channel]}/_arrivals?after={self._seen[channel]}"
+        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url) as answer:
+            said: JsonObject = await answer.json()
+        rows = [row for row in list_at(said, "arrivals") if isinstance(row, dict)]
+        self._seen[channel] = max([self._seen[channel], *(int(str(row["number"])) for row in rows)])
+        return [READERS[channel](row) for row in rows if row.get("accepted")]
+
+
+def matrix_arrivals(room_id: str, room: JsonValue, own: str) -> list[Arrival]:
+    """The messages of others in one room of a `/sync` answer, as a person without HTML sees them."""
+    events = list_at(object_at(room, "timeline"), "events")
+    return [
+        Arrival("matrix", room_id, str(object_at(event, "content").get("body", "")), str(event["event_id"]))
+        for event in events
+        if isinstance(event, dict) and event.get("type") == "m.room.message" and event.get("sender") != own
+    ]
+
+
+def mail_text(mail: ReceivedMail) -> str:
+    """A mail's subject and the text that a reader sees who shows no HTML."""
+    message = mail.message
+    part = message.get_body(("plain",))
+    return f"{message['Subject']}\n\n{part.get_content() if part is not None else ''}".strip()
+
+
+def slack_arrival(row: JsonObject) -> Arrival:
+    """A message that Slack took, with all text of its blocks. A webhook's message names no channel."""
+    body = object_at(row, "body")
+    texts = texts_in(list_at(body, "blocks"))
+    return Arrival("slack", str(body.get("channel", row["path"])), "\n".join(texts) or str(body.get("text", "")))
+
+
+def sphinx_arrival(row: JsonObject) -> Arrival:
+    """A message that the Sphinx bot took."""
+    body = object_at(row, "body")
+    return Arrival("sphinx", str(body["dest"]), str(body["content"]))
+
+
+READERS: Final = {"slack": slack_arrival, "sphinx": sphinx_arrival}
+
+
+def texts_in(value: JsonValue) -> list[str]:
+    """Every `text` that is a text, anywhere in `value`, in order."""
+    found: list[str] = []
+    if isinstance(value, list):
+        for item in value:
+            found += texts_in(item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            found += [item] if key == "text" and isinstance(item, str) else texts_in(item)
+    return found
+
+
+def object_at(value: JsonValue, key: str) -> JsonObject:
+    """The object under `key` of an object; an empty one when there is none."""
+    found = value.get(key) if isinstance(value, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def list_at(value: JsonValue, key: str) -> list[JsonValue]:
+    """The list under `key` of an object; an empty one when there is none."""
+    found = value.get(key) if isinstance(value, dict) else None
+    return found if isinstance(found, list) else []

@@ -1,0 +1,141 @@
+"""Starts each part of the demo's scene, one method a part, and leaves what it started on a stack that stops it."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from router.couch.mapping_store import STATUS_ID
+from router.demo import story
+from router.demo.child import Child, DemoError, log_end, run_command
+from router.demo.couch_user import Couch, CouchUser
+from router.demo.environment import DATABASE, MAPPING_ID, clean_environment, couchdb_settings, env_file
+from router.demo.folder import CHECKOUT
+from router.demo.install import install_pouchdb
+from router.demo.matrix_user import MatrixUser
+from router.demo.pouchdb import PouchDBServer
+from router.demo.received import MailRoom
+from router.demo.steps import Steps
+from router.demo.synapse import Synapse
+from router.documents.json_types import JsonObject
+
+IN_FORCE_TIMEOUT_SECONDS: Final = 30.0
+"""How long the router may take to put a mapping in force, its own start included."""
+POLL_SECONDS: Final = 0.05
+
+
+class Start:
+    """The parts. What they need is theirs alone, so that they may start side by side until the mapping needs them all."""
+
+    def __init__(self, folder: Path, steps: Steps, stack: AsyncExitStack) -> None:
+        self._folder = folder
+        self._steps = steps
+        self._stack = stack
+
+    async def couchdb(self) -> Couch:
+        """PouchDB Server, prepared by `router setup`, which also makes a user for each role.
+
+        Raises InstallError, StartError, DemoError.
+        """
+        with self._steps.step("CouchDB (PouchDB Server)") as tell:
+            await install_pouchdb(tell)
+            server = await self._stack.enter_async_context(PouchDBServer())
+            tell("router setup")
+            users = [f"--user={role}={name}" for role, name in story.COUCH_USERS.items()]
+            as_admin = couchdb_settings(server.url, server.admin, server.password)
+            said = await self._router_command(as_admin, "setup", *users, "--json")
+            passwords: dict[str, str] = orjson.loads(said)["passwords"]
+            logins = {
+                role: CouchUser(f"{server.url}/{DATABASE}", name, passwords[name])
+                for role, name in story.COUCH_USERS.items()
+            }
+            tell(server.url)
+            return Couch(server.url, **logins)
+
+    async def matrix(self) -> tuple[MatrixUser, MatrixUser, str]:
+        """Synapse with the router's user and with alice, who invites it to her room; and that room's id.
+
+        Raises SynapseError, MatrixRefusal.
+        """
+        with self._steps.step("Matrix (Synapse)") as tell:
+            synapse = await self._stack.enter_async_context(Synapse(self._folder / "synapse", on_progress=tell))
+            tell("making users and a room")
+            router, alice = await synapse.register("router"), await synapse.register("alice")
+            room_id = await alice.create_room(name="Admins", invite=(router.user_id,))
+            tell(synapse.url)
+            return router, alice, room_id
+
+    async def mail(self) -> MailRoom:
+        """The mail server, in this process."""
+        with self._steps.step("Mail server") as tell:
+            server = MailRoom()
+            await self._stack.enter_async_context(server)
+            tell(f"{server.host}:{server.port}")
+            return server
+
+    async def stand_in(self, name: str, title: str, module: Sequence[str]) -> JsonObject:
+        """A stand-in as a process of its own, and what it says of itself. Raises DemoError."""
+        with self._steps.step(title) as tell:
+            child = await self._stack.enter_async_context(
+                Child(title, module, cwd=CHECKOUT, environment=clean_environment(), log=self._folder / f"{name}.log")
+            )
+            said = await child.first_line()
+            tell(str(said["url"]))
+            return said
+
+    async def mapping(self, admin: CouchUser, settings: Mapping[str, str], mapping: JsonObject) -> JsonObject:
+        """`mapping` in a file, and in CouchDB by `router mapping push`; the document as it stands there. Raises DemoError."""
+        with self._steps.step("Mapping") as tell:
+            path = self._folder / "mapping.json"
+            path.write_bytes(orjson.dumps(mapping, option=orjson.OPT_INDENT_2))
+            tell(f"router mapping push {path.relative_to(CHECKOUT)}")
+            as_admin = {
+                **settings,
+                "ROUTER_COUCHDB__USERNAME": admin.name,
+                "ROUTER_COUCHDB__PASSWORD": admin.password,
+            }
+            await self._router_command(as_admin, "mapping", "push", str(path))
+            return await admin.document(MAPPING_ID)
+
+    async def router(self, admin: CouchUser, settings: dict[str, str], rev: str) -> Child:
+        """The router, once it has revision `rev` of the mapping in force. Raises DemoError."""
+        with self._steps.step("Router") as tell:
+            tell("router run")
+            # So that `router status` and the others work in this folder without further ado.
+            (self._folder / ".env").write_text(env_file(settings))
+            router = await self._stack.enter_async_context(
+                Child(
+                    "The router",
+                    ("router", "run"),
+                    cwd=self._folder,
+                    environment=clean_environment() | settings,
+                    log=self._folder / "router.log",
+                )
+            )
+            await wait_in_force(admin, rev, router)
+            return router
+
+    async def _router_command(self, settings: dict[str, str], *arguments: str) -> bytes:
+        return await run_command(
+            "router " + " ".join(argument for argument in arguments if not argument.startswith("-")),
+            ("router", *arguments),
+            cwd=self._folder,
+            environment=clean_environment() | settings,
+            log=self._folder / "commands.log",
+        )
+
+
+async def wait_in_force(admin: CouchUser, rev: str, router: Child) -> None:
+    """Wait until the router says that revision `rev` of the mapping is in force. Raises DemoError."""
+    try:
+        async with asyncio.timeout(IN_FORCE_TIMEOUT_SECONDS):
+            while (await admin.document(STATUS_ID)).get("in_force_rev") != rev:
+                router.check()
+                await asyncio.sleep(POLL_SECONDS)
+    except TimeoutError:
+        raise DemoError(
+            f"The router did not take up the mapping within {IN_FORCE_TIMEOUT_SECONDS:g} s: {log_end(router.log)}"
+        ) from None

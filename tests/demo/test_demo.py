@@ -1,0 +1,208 @@
+"""The demo as a user runs it: what it shows, how it ends, and that nothing outlives it."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ROUTER = [sys.executable, "-m", "router", "demo"]
+DEADLINE_SECONDS = 90.0
+"""How long one demo may take; an idle machine needs ten."""
+ENDED_SECONDS = 20.0
+"""How long everything may take to end."""
+
+
+CHANNELS = ("email", "matrix", "slack", "sphinx")
+
+
+def environment() -> dict[str, str]:
+    # A setting meant for another router must not reach the demo's.
+    return {**os.environ, "ROUTER_MATRIX__HOMESERVER": "https://matrix.example.org", "COLUMNS": "100"}
+
+
+def run_once(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        cwd=ROOT,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_SECONDS,
+        check=False,
+    )
+
+
+def test_everything_arrives_and_is_shown() -> None:
+    ran = run_once(*ROUTER, "--once")
+
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    shown = ran.stdout
+    for text in (
+        "✓ Matrix (Synapse)",
+        "✓ CouchDB (PouchDB Server)",
+        "✓ Router",
+        '→ 403: content.to: must be the name of a group, which starts with #, not "admins"',
+        "→ UNROUTABLE: content.to: the mapping has no group #shipping",
+        "Matrix: the room !",
+        "Email: the mailbox alice@demo.example",
+        "Email: the mailbox shipping@demo.example",
+        "Slack: C0ADMINS01",
+        "Slack: the webhook /services/T0STANDIN/…",
+        "Sphinx: 02abab",
+        "✓ Every delivery is COMPLETE, and was seen on the other side.",
+    ):
+        assert text in shown
+    rows = [line.split() for line in shown.splitlines() if " COMPLETE " in line]
+    assert sorted((row[0], row[2]) for row in rows) == sorted(
+        [(message, channel) for message in ("order-42-failed", "backup-done") for channel in CHANNELS]
+        + [("parcel-7-sent", "email"), ("parcel-7-sent", "slack")]
+    )
+    # Piped, it is plain text: no colours, no cursor movements.
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", shown)
+    assert ran.stderr == ""
+
+
+def test_what_is_refused_is_named_and_the_exit_code_says_so() -> None:
+    stand_ins = {"slack": ["tests.demo.refusing_slack"], "sphinx": ["tests.peers", "sphinx"]}
+    code = f"import sys; from router.demo.run import run_demo; sys.exit(run_demo(once=True, stand_ins={stand_ins!r}))"
+    ran = run_once(sys.executable, "-c", code)
+
+    assert ran.returncode == 1
+    complaints = [line for line in ran.stdout.splitlines() if line.startswith("✗")]
+    assert len(complaints) == 4  # two messages, each of them FAILED and not seen
+    for message in ("order-42-failed", "backup-done"):
+        assert any(f"✗ {message} by slack to C0ADMINS01: FAILED" in line and "archived" in line for line in complaints)
+        assert f"✗ {message} by slack to C0ADMINS01: not seen on the other side" in complaints
+    assert "Every delivery is COMPLETE" not in ran.stdout
+
+
+def test_a_part_that_does_not_start_ends_the_demo_with_a_sentence() -> None:
+    stand_ins = {"slack": ["tests.demo.no_such_module"], "sphinx": ["tests.peers", "sphinx"]}
+    code = f"import sys; from router.demo.run import run_demo; sys.exit(run_demo(once=True, stand_ins={stand_ins!r}))"
+    ran = run_once(sys.executable, "-c", code)
+
+    assert ran.returncode == 1
+    [sentence] = ran.stderr.splitlines()
+    assert sentence.startswith("error: Slack stand-in ended before it said where it is: ")
+    assert "slack.log" in sentence
+    log = Path(sentence.rpartition("(log: ")[2].rstrip(")"))
+    assert "no_such_module" in log.read_text()
+
+
+def test_outside_of_a_checkout_it_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "router").symlink_to(ROOT / "router")
+    code = (
+        "import router.demo.folder as folder, pathlib, sys; folder.CHECKOUT = pathlib.Path.cwd();"
+        "from router.demo.run import run_demo; sys.exit(run_demo(once=True))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_SECONDS,
+        check=False,
+    )
+    assert ran.returncode == 1
+    assert ran.stderr == (
+        "error: the demo runs from a clone of the repository, where the stand-ins are: clone it and run `make demo` there\n"
+    )
+
+
+class Running:
+    """A demo that goes on, its output read line by line."""
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(
+            ROUTER, cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+        )
+        self.lines: list[str] = []
+        assert self.process.stdout is not None
+        self._output = self.process.stdout
+
+    def read_until(self, text: str) -> str:
+        """The first line from here on that has `text` in it."""
+        for line in self._output:
+            self.lines.append(line)
+            if text in line:
+                return line
+        raise AssertionError("the demo ended:\n" + "".join(self.lines))
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self._output.close()
+
+
+@pytest.fixture
+def running() -> Iterator[Running]:
+    demo = Running()
+    yield demo
+    demo.close()
+
+
+def children_of(pid: int) -> set[int]:
+    """All processes below `pid`."""
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue  # it has ended
+    found: set[int] = set()
+    grown = {pid}
+    while grown:
+        grown = {child for child, parent in parents.items() if parent in grown} - found
+        found |= grown
+    return found
+
+
+def wait_until_gone(pids: set[int]) -> None:
+    deadline = time.monotonic() + ENDED_SECONDS
+    while left := {pid for pid in pids if Path(f"/proc/{pid}").exists()}:
+        assert time.monotonic() < deadline, f"still there: {[Path(f'/proc/{pid}/cmdline').read_text() for pid in left]}"
+        time.sleep(0.05)
+
+
+def test_it_goes_on_shows_what_comes_and_stops_at_ctrl_c(running: Running) -> None:
+    curl = running.read_until("-X PUT")
+    running.read_until("Press Ctrl-C")
+    # The command as printed, but that the machine need not have curl.
+    found = re.fullmatch(
+        r"curl -s -u (\S+):(\S+) -X PUT \"(\S+)/hello-\S+ \+%s\)\" -H '(\S+): (\S+)' -d '(.*)'\n", curl
+    )
+    assert found is not None, curl
+    user, password, database, header, kind, body = found.groups()
+    answer = httpx.put(f"{database}/hello-1", content=body, headers={header: kind}, auth=(user, password))
+    assert answer.status_code == 201
+    waiting = {f"arrived   {channel}" for channel in CHANNELS} | {f"hello-1 → {channel}" for channel in CHANNELS}
+    while waiting:
+        line = running.read_until("  ")
+        waiting -= {text for text in waiting if text in line and ("arrived" in line or "COMPLETE" in line)}
+
+    children = children_of(running.process.pid)
+    assert len(children) >= 5  # the router, Synapse, PouchDB Server, two stand-ins
+    running.process.send_signal(signal.SIGINT)
+
+    assert running.process.wait(ENDED_SECONDS) == 0
+    wait_until_gone(children)
+
+
+def test_nothing_outlives_a_demo_that_is_killed(running: Running) -> None:
+    running.read_until("✓ Router")
+    children = children_of(running.process.pid)
+    assert len(children) >= 5
+
+    running.process.kill()
+
+    wait_until_gone(children)
