@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
+from inspect import get_annotations
 from io import StringIO
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -80,8 +81,10 @@ def channel_settings(settings: Settings, name: str) -> ChannelSettings:
 
 
 def variables(model: type[BaseModel], prefix: str = PREFIX) -> Iterator[tuple[str, FieldInfo]]:
-    """Every variable that can be set, with its field, in the order of the settings."""
-    for name, field in model.model_fields.items():
+    """Every variable that can be set, with its field, in the order of the settings; what a section shares with others last."""
+    own = [name for name in get_annotations(model) if name in model.model_fields]
+    for name in dict.fromkeys((*own, *model.model_fields)):
+        field = model.model_fields[name]
         variable = f"{prefix}{name.upper()}"
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             yield from variables(field.annotation, variable + DELIMITER)
@@ -111,7 +114,7 @@ def _password_in(url: str) -> str | None:
 def _names_in_file(path: Path) -> list[str]:
     """The variables that a `.env` file sets; none when there is no such file. Raises BadSettings."""
     try:
-        lines = list(parse_stream(StringIO(path.read_text(encoding="utf-8")))) if path.is_file() else []
+        lines = list(parse_stream(StringIO(path.read_text(encoding="utf-8-sig")))) if path.is_file() else []
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise BadSettings([f"the file {path} cannot be read: {why}"]) from None

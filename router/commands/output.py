@@ -25,6 +25,9 @@ class BadArgument(ValueError):
     """An argument of a command that makes no sense; the text says which and what to write instead."""
 
 
+PIPED_WIDTH = 400
+"""How wide a table may be where there is no terminal to be too narrow for it."""
+
 STYLES = {
     "COMPLETE": "green",
     "ok": "green",
@@ -47,9 +50,8 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: st
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in row))
-    console = Console(highlight=False)
     # Piped, a table is as wide as it wants to be: a program or a file has no right margin.
-    console.print(table, width=None if console.is_terminal else 200)
+    Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH).print(table)
 
 
 def print_json(value: JsonValue) -> None:

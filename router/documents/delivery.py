@@ -70,7 +70,7 @@ class DeliveryError(BaseModel):
 class Delivery(BaseModel):
     """A delivery document. Written by the router alone."""
 
-    model_config = ConfigDict(extra="allow", populate_by_name=True)
+    model_config = ConfigDict(extra="allow", populate_by_name=True, title="Delivery document")
 
     id: str = Field(
         alias="_id",

@@ -18,7 +18,7 @@ class GroupEntry(BaseModel):
     A key that is not `groups` is the name of a channel.
     """
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, title="Group")
     __pydantic_extra__: dict[str, TargetList] = Field(init=False)
 
     groups: GroupName | list[GroupName] = Field(default_factory=list, description="Groups that are part of this one.")
@@ -38,10 +38,13 @@ class GroupEntry(BaseModel):
 
 
 class MappingDocument(BaseModel):
-    """The mapping document. Unknown keys beside `mapping` are the admin's own."""
+    """Who hears about what, and where. Unknown keys beside `mapping` are the admin's own."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, title="Mapping document")
 
     id: StrictStr = Field(alias="_id", description="`ccs.notifications` unless the router is set otherwise.")
     rev: StrictStr | None = Field(None, alias="_rev", description="CouchDB's revision.")
-    mapping: dict[GroupName, GroupEntry] = Field(description="The groups.")
+    mapping: dict[GroupName, GroupEntry] = Field(
+        description="The groups: a name that starts with #, and what it leads to.",
+        json_schema_extra={"additionalProperties": False},
+    )

@@ -54,7 +54,10 @@ class Link(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    url: StrictStr = Field(description="Absolute http or https address.")
+    url: StrictStr = Field(
+        description="Absolute http or https address.",
+        json_schema_extra={"pattern": "^[Hh][Tt][Tt][Pp][Ss]?://"},
+    )
     text: StrictStr | None = Field(None, description="What the button says; the address itself if there is none.")
 
     @field_validator("url")
@@ -74,9 +77,13 @@ class Link(BaseModel):
 class Content(BaseModel):
     """What a message says, and to whom."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(
+        extra="allow", frozen=True, json_schema_extra={"anyOf": [{"required": ["body"]}, {"required": ["subject"]}]}
+    )
 
-    to: GroupName | list[GroupName] = Field(description="A group, `#admins`, or a list of groups.")
+    to: GroupName | Annotated[list[GroupName], Field(min_length=1, max_length=MAX_GROUPS)] = Field(
+        description="A group, `#admins`, or a list of groups."
+    )
     subject: StrictStr | None = Field(None, description="One line that says it in short.")
     body: StrictStr | None = Field(None, description="What there is to say, as HTML or text: see `format`.")
     format: Literal["html", "text"] = Field("html", description="How `body` is to be read.")
@@ -114,13 +121,13 @@ class Content(BaseModel):
 class MessageDocument(BaseModel):
     """A document whose `content` has `to`. Unknown keys are the app's own."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, title="Message document")
 
     id: StrictStr = Field(
         alias="_id", description="The message's name, chosen by the app; a message is routed once by it."
     )
     rev: StrictStr | None = Field(None, alias="_rev", description="CouchDB's revision.")
-    content: Content
+    content: Content = Field(description="What it says, and to whom.")
 
 
 def is_message(document: JsonObject) -> bool:

@@ -38,7 +38,8 @@ def path_text(parts: Iterable[str | int]) -> str:
         if isinstance(part, int):
             text += f"[{part}]"
         else:
-            text += f".{_shortened(part, 200)}" if text else part
+            name = _shortened(part, 200) or "''"
+            text += f".{name}" if text else name
     return text or "the document"
 
 

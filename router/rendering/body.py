@@ -6,7 +6,8 @@ from typing import Literal
 
 from router.rendering import tree
 from router.rendering.characters import tidy
-from router.rendering.layout import Line, lay_out, lay_out_text
+from router.rendering.layout import lay_out
+from router.rendering.lines import Line, lines_of_text
 from router.rendering.normalise import MAX_KEPT_CHARS, MAX_RAW_CHARS
 from router.rendering.sanitise import sanitise
 from router.rendering.shorten import shorten
@@ -55,7 +56,7 @@ class PlainBody:
     @cached_property
     def lines(self) -> list[Line]:
         """The body's lines."""
-        return lay_out_text(self.text)
+        return lines_of_text(self.text)
 
     @cached_property
     def tree(self) -> Element:

@@ -8,7 +8,6 @@ _LINE_ENDS = re.compile("\r\n|[\r\x0b\x0c]")
 # Half of a UTF-16 pair: JSON can spell one (`"\ud800"`), UTF-8 cannot.
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _SPACES = re.compile(r"\s+")
-_LONG_SPACES = re.compile("[ \t]+")
 
 
 def tidy(text: str) -> str:
@@ -21,8 +20,3 @@ def tidy(text: str) -> str:
 def one_line(text: str | None) -> str:
     """`text` tidied, with every run of space and line breaks (U+2028 and its like too) as one space; empty for None."""
     return _SPACES.sub(" ", tidy(text or "")).strip()
-
-
-def squeeze(text: str) -> str:
-    """`text` with each run of spaces as one, lines kept."""
-    return _LONG_SPACES.sub(" ", text)

@@ -2,7 +2,7 @@
 
 from router.documents.message import Link
 from router.rendering.characters import one_line
-from router.rendering.layout import same_address
+from router.rendering.lines import same_address
 from router.rendering.shorten import Measure, shorten
 
 _HEAD_SHARE = 3

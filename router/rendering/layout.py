@@ -1,13 +1,12 @@
-"""Lays a tree out as lines of text: what stands where and how it is meant, before any format's own marks."""
+"""Lays a tree out as lines: what stands where, before any format's own marks."""
 
 import re
 from dataclasses import dataclass, replace
-from typing import Final, Literal, NamedTuple
+from typing import Final
 
+from router.rendering.lines import Line, Link, Span, Style, same_address
 from router.rendering.policy import BLOCKS, HEADINGS
 from router.rendering.tree import Element
-
-Style = Literal["bold", "italic", "strike", "code"]
 
 _STYLES: Final[dict[str, Style]] = {
     "b": "bold",
@@ -31,60 +30,12 @@ _MAX_LEVELS = 8
 _SPACE = re.compile("[ \t\n\r\f]+")
 
 
-class Link(NamedTuple):
-    """Where a span leads. Spans of one `<a>` have the same number."""
-
-    number: int
-    url: str
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A piece of a line, all of it meant in one way."""
-
-    text: str
-    styles: frozenset[Style] = frozenset()
-    link: Link | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line, which no format wraps."""
-
-    spans: tuple[Span, ...]
-    kind: Literal["text", "pre", "rule"] = "text"
-    quote: int = 0
-    """How many quotes it stands in."""
-    indent: int = 0
-    """Columns that its text is moved in; a marker ends just before."""
-    marker: str = ""
-    """A list item's own: `-` or `2.`."""
-    gap: bool = False
-    """Whether an empty line comes before."""
-
-    @property
-    def text(self) -> str:
-        """The line's characters without marks."""
-        return "".join(span.text for span in self.spans)
-
-
 def lay_out(root: Element) -> list[Line]:
     """The lines of a tree, in order."""
     writer = _Writer()
     writer.children(root, _Context())
     writer.end_line()
     return writer.lines
-
-
-def lay_out_text(text: str) -> list[Line]:
-    """The lines of plain text, each as it stands."""
-    lines: list[Line] = []
-    gap = False
-    for line in text.split("\n"):
-        if line.strip():
-            lines.append(Line((Span(line),), gap=gap))
-        gap = not line.strip()
-    return lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +173,8 @@ class _Writer:
             self._gap = True
 
     def _verbatim(self, element: Element, context: _Context) -> None:
-        for number, line in enumerate(_characters(element).rstrip("\n").split("\n")):
+        text = _characters(element).strip("\n")
+        for number, line in enumerate(text.rstrip().split("\n") if text.strip() else ()):
             gap = number == 0 and self._gap and bool(self.lines)
             self.lines.append(Line((Span(line),), "pre", context.quote, context.indent, self._marker, gap))
             self._gap, self._marker = False, ""
@@ -275,12 +227,3 @@ def _characters(element: Element) -> str:
             url = child.attributes.get("href")
             text += inside if url is None or same_address(inside, url) else f"{inside} ({url})"
     return text
-
-
-def same_address(text: str, url: str) -> bool:
-    """Whether `text` says as much as `url`: the same but for the scheme and a slash at the end."""
-    return _bare(text) == _bare(url)
-
-
-def _bare(address: str) -> str:
-    return re.sub(r"^(?:https?://|mailto:)", "", address.strip().lower()).removesuffix("/")

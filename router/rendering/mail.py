@@ -10,7 +10,7 @@ from router.rendering.forms import MailBody
 from router.rendering.mail_page import page
 from router.rendering.policy import BLOCKS, TABLE_PARTS
 from router.rendering.shorten import shorten
-from router.rendering.tree import Element, Node, to_html
+from router.rendering.tree import Element, Node, to_html, walk
 
 Priority = Literal["low", "normal", "critical"]
 
@@ -81,6 +81,9 @@ def _content(body: Body) -> str:
     for node in [*body.tree.children, None]:
         if node is None or (isinstance(node, Element) and node.name in _STANDS_ALONE):
             if to_html(run).strip():
+                if any(isinstance(inside, Element) and inside.name in BLOCKS for inside in walk(run)):
+                    # A paragraph cannot hold a block.
+                    run.name = "div"
                 out.append(_html(run))
             run = Element("p")
         if isinstance(node, Element) and node.name in _STANDS_ALONE:
@@ -103,7 +106,7 @@ def _for_mail(node: Node, *, in_pre: bool = False) -> Node:
         return node
     if node.name == "img":
         return node.attributes.get("alt", "")
-    name = {"details": "div", "summary": "p"}.get(node.name, node.name)
+    name = {"details": "div", "summary": "div"}.get(node.name, node.name)
     if in_pre and name == "code":
         name = "span"
     children = [_for_mail(child, in_pre=in_pre or name == "pre") for child in node.children]

@@ -10,7 +10,7 @@ import re
 from dataclasses import replace
 from typing import Final
 
-from router.rendering.layout import Line, Span, Style
+from router.rendering.lines import Line, Span, Style
 from router.rendering.shorten import ELLIPSIS, largest, safe_cut, utf16_units
 from router.rendering.text import margin
 
@@ -56,9 +56,9 @@ def split(lines: list[Line], total_chars: int, part_chars: int) -> list[str]:
         parts = [text for text in map(to_mrkdwn, _parts(_shortened(lines, budget), part_chars)) if text.strip()]
         # A line that is split repeats its marks and its link's address.
         excess = sum(map(utf16_units, parts)) - total_chars
-        if excess <= 0 or budget - excess < _LEAST_ROOM:
+        if excess <= 0 or budget < _LEAST_ROOM:
             return parts
-        budget -= excess
+        budget = max(budget - excess, budget // 2)
 
 
 _LEAST_ROOM = 3 + 2 * len(_FENCE) + 2 + len(ELLIPSIS)

@@ -158,8 +158,8 @@ class _Balancer:
         self._open_holder(name)
         if name in _ENDS_PARAGRAPH:
             self._close(_PARAGRAPH, _SCOPE)
-        if name in HEADINGS and self._open and self._open[-1] in HEADINGS:
-            self._pop_to(len(self._open) - 1)
+        if name in HEADINGS:
+            self._close(HEADINGS, _SCOPE)
         if name == "li":
             self._close(_ITEM, _ITEM_SCOPE)
         if name == "a":

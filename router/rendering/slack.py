@@ -7,7 +7,7 @@ from router.documents.message import Link
 from router.rendering.body import Body
 from router.rendering.compose import compose_within, link_text
 from router.rendering.forms import SlackBody
-from router.rendering.layout import Line, Span
+from router.rendering.lines import Line, Span
 from router.rendering.mrkdwn import escape, split
 from router.rendering.shorten import shorten, utf16_units
 

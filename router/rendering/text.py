@@ -1,6 +1,6 @@
 """Plain text from laid-out lines: what a person reads where nothing can be formatted."""
 
-from router.rendering.layout import Line, Span, same_address
+from router.rendering.lines import Line, Span, same_address
 
 _RULE = "---"
 

@@ -1,6 +1,13 @@
 """Bodies that mean harm: known ways of XSS, written for these tests, and shapes that parsers choke on."""
 
+from hypothesis import settings
 from hypothesis import strategies as st
+
+examples = settings(deadline=None)
+"""No deadline for one example: a busy machine is no finding. What must be quick is measured for itself."""
+
+few_examples = settings(deadline=None, max_examples=60)
+"""For what does much in one example."""
 
 XSS = [
     "<script>alert(1)</script>",
@@ -100,7 +107,6 @@ HEAVY = {
     "mis-nested": _million("<b><i></b>"),
     "links in links": _million("<a href=http://x.example>y"),
     "rows in cells": _million("<table><tr><td>"),
-    "cells only": _million("<td>x", "<table>"),
     "text between rows": _million("<tr></tr>x", "<table>" + "<b>" * 80),
     "paragraphs in many styles": _million("<p>", "<b>" * 1000),
     "many attributes": "<a " + " ".join(f"a{n}=1" for n in range(120_000)) + ">x",
@@ -114,7 +120,6 @@ HEAVY = {
     "quotes in quotes": _million("<a b='<a b=\"") + ">",
     "open scripts": _million("<script>") + "</script",
     "short spans": _million("<b>a</b><i>b</i>"),
-    "short code": _million("<code>a</code> "),
     "combining marks": "<b>a</b>" + "\u0301" * 1_000_000,
     "flags": "<b>a</b>" + "\U0001f1e6" * 1_000_000,
     "spaces": _million(" \n", "<b>x"),
@@ -195,19 +200,21 @@ _TEXTS = [
     ),
 ]
 
-_pieces = st.one_of(
-    st.sampled_from(_TEXTS),
-    st.text(max_size=12),
-    st.builds(
-        lambda name, attributes: f"<{' '.join([name, *attributes])}>",
-        st.sampled_from(_NAMES),
-        st.lists(st.sampled_from(_ATTRIBUTES), max_size=2),
-    ),
-    st.sampled_from(_NAMES).map(lambda name: f"</{name}>"),
+_starts = st.builds(
+    lambda name, attributes: f"<{' '.join([name, *attributes])}>",
+    st.sampled_from(_NAMES),
+    st.lists(st.sampled_from(_ATTRIBUTES), max_size=2),
 )
+_ends = st.sampled_from(_NAMES).map(lambda name: f"</{name}>")
 
-soup = st.lists(_pieces, max_size=30).map("".join)
+soup = st.lists(st.one_of(st.sampled_from(_TEXTS), st.text(max_size=12), _starts, _ends), max_size=30).map("".join)
 """HTML as no person would write it."""
+
+markup_of_words = st.lists(
+    st.one_of(st.sampled_from(["word", " ", "\n"]), st.sampled_from(_NAMES).map(lambda name: f"<{name}>"), _ends),
+    max_size=30,
+).map("".join)
+"""Tags in any order, and words that have no `<`, `>` or `&` in them."""
 
 any_text = st.one_of(st.text(max_size=200), st.lists(st.sampled_from(_TEXTS), max_size=20).map("".join))
 """Text of all kinds, markup of every channel among it; half characters too."""

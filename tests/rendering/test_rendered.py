@@ -11,7 +11,7 @@ from router.rendering import rendered as rendered_module
 from router.rendering.rendered import Rendered
 from tests.peers.slack_blocks import check_blocks
 from tests.rendering import strict_html
-from tests.rendering.hostile import HEAVY, any_text, soup
+from tests.rendering.hostile import HEAVY, any_text, examples, soup
 from tests.rendering.making import LINK, rendered
 
 MAX_SECONDS = 8
@@ -82,6 +82,7 @@ def test_a_short_text_keeps_the_address_when_it_fits() -> None:
         assert text.endswith(LINK.url) == (limit >= len(LINK.url))
 
 
+@examples
 @given(st.one_of(soup, any_text), any_text, any_text, st.integers(50, 500), st.booleans())
 def test_nothing_that_comes_in_raises(raw: str, subject: str, link_text: str, limit: int, as_text: bool) -> None:
     made = rendered(raw, subject, LINK.model_copy(update={"text": link_text}), text=as_text)

@@ -11,7 +11,7 @@ from router.rendering.sanitise import sanitise
 from router.rendering.text import to_text
 from router.rendering.tree import Element, read, to_html, walk
 from tests.rendering import strict_html
-from tests.rendering.hostile import XSS, soup
+from tests.rendering.hostile import XSS, examples, soup
 from tests.rendering.referee import seen_by_nh3, seen_by_us
 
 
@@ -125,6 +125,7 @@ def test_the_referee_does_object_to_what_is_unsafe() -> None:
         assert seen_by_nh3(bad) != seen_by_us(bad)
 
 
+@examples
 @given(soup)
 def test_any_soup_is_strict_and_leaves_nothing_for_the_referee(raw: str) -> None:
     made = sanitise(raw)
@@ -132,6 +133,7 @@ def test_any_soup_is_strict_and_leaves_nothing_for_the_referee(raw: str) -> None
     assert seen_by_nh3(made) == seen_by_us(made)
 
 
+@examples
 @given(soup)
 def test_bleach_has_nothing_to_mend(raw: str) -> None:
     """What `normalise` makes is of such a shape that the parser in bleach moves nothing: it only takes attributes away."""
@@ -139,6 +141,7 @@ def test_bleach_has_nothing_to_mend(raw: str) -> None:
     assert _ATTRIBUTES.sub(r"\1", sanitise(raw)) == _ATTRIBUTES.sub(r"\1", normal)
 
 
+@examples
 @given(soup)
 def test_writing_what_was_read_keeps_it(raw: str) -> None:
     tree = read(sanitise(raw))

@@ -6,13 +6,12 @@ from hypothesis import strategies as st
 
 from router.rendering.compose import compose_within
 from router.rendering.matrix import json_bytes
+from router.rendering.sanitise import sanitise
 from router.rendering.shorten import Measure, safe_cut, shorten, utf8_bytes, utf16_units
 from router.rendering.tree import cut, from_text, read, size_of, to_html, walk
 from tests.rendering import strict_html
-from tests.rendering.hostile import soup
+from tests.rendering.hostile import examples, soup
 from tests.rendering.making import LINK
-
-from router.rendering.sanitise import sanitise  # isort: skip
 
 WHOLE = [
     "👩‍👩‍👧",
@@ -62,6 +61,7 @@ def test_no_cut_falls_inside_a_character(character: str, measure: Measure) -> No
         assert kept == character * (len(kept) // len(character))
 
 
+@examples
 @given(st.lists(st.sampled_from(WHOLE)), st.integers(0, 60))
 def test_a_safe_cut_is_between_characters(characters: list[str], place: int) -> None:
     text = "".join(characters)
@@ -69,6 +69,7 @@ def test_a_safe_cut_is_between_characters(characters: list[str], place: int) -> 
     assert safe_cut(text, place) in starts
 
 
+@examples
 @given(st.text(), st.integers(0, 100), st.sampled_from(MEASURES))
 def test_the_limit_holds(text: str, limit: int, measure: Measure) -> None:
     short = shorten(text, limit, measure)
@@ -78,6 +79,7 @@ def test_the_limit_holds(text: str, limit: int, measure: Measure) -> None:
         assert short
 
 
+@examples
 @given(soup, st.integers(0, 200))
 def test_a_cut_tree_is_strict_html(raw: str, size: int) -> None:
     tree = read(sanitise(raw))
@@ -99,6 +101,7 @@ def test_where_the_ellipsis_of_a_cut_tree_stands() -> None:
     assert to_html(cut(from_text("abc"), 2)) == "<p>a…</p>"
 
 
+@examples
 @given(soup, st.integers(0, 100))
 def test_a_cut_tree_shows_where_it_was_cut(raw: str, size: int) -> None:
     tree = read(sanitise(raw))

@@ -1,12 +1,13 @@
 """Plain text keeps the shape of the HTML it is made from, so that a person can read it."""
 
+import re
 from textwrap import dedent
 
 import pytest
 from hypothesis import given
 
 from router.rendering.body import read_body
-from tests.rendering.hostile import any_text, soup
+from tests.rendering.hostile import any_text, examples, markup_of_words, soup
 
 
 def to_text(html: str) -> str:
@@ -131,8 +132,16 @@ def test_deep_nesting_is_moved_in_a_few_times_only() -> None:
     assert len(to_text("<blockquote>" * 60 + "deep")) < 40
 
 
+@examples
+@given(markup_of_words)
+def test_text_has_no_tags(raw: str) -> None:
+    without_quotes = re.sub(r"(?m)^(?:>(?: |$))+", "", to_text(raw))
+    assert not set(without_quotes) & set("<>&")
+
+
+@examples
 @given(soup)
-def test_text_has_no_markup_of_ours_and_no_loose_ends(raw: str) -> None:
+def test_text_has_no_loose_ends(raw: str) -> None:
     body = read_body(raw, "html")
     if not body.formatted:
         return
@@ -142,6 +151,7 @@ def test_text_has_no_markup_of_ours_and_no_loose_ends(raw: str) -> None:
     body.text.encode()
 
 
+@examples
 @given(any_text)
 def test_what_stood_in_html_as_text_stands_in_the_text(text: str) -> None:
     words = read_body(text, "text").text
@@ -150,6 +160,7 @@ def test_what_stood_in_html_as_text_stands_in_the_text(text: str) -> None:
     assert made.split("\n") == [line.rstrip() for line in f"x{words}x".split("\n")]
 
 
+@examples
 @given(any_text)
 def test_text_is_shown_as_it_stands(text: str) -> None:
     made = read_body(text, "text").text
