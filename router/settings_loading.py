@@ -50,7 +50,7 @@ def load_settings(kinds: Mapping[str, AnyKind], environment: Mapping[str, str] |
             variable = PREFIX + DELIMITER.join(map(str, detail["loc"])).upper()
             # What is no setting has been named already.
             if variable in known:
-                problems.append(f"{variable} must be {_wanted(detail)}{_instead(known[variable], detail['input'])}")
+                problems.append(_sentence(variable, known[variable], detail))
     except SettingsError as error:
         if not problems:
             problems.append(f"the settings cannot be read: {error}")
@@ -145,20 +145,32 @@ _WANTED = {
 }
 
 
-def _wanted(detail: ErrorDetails) -> str:
-    """What Pydantic would have taken."""
-    ctx = detail.get("ctx", {})
-    match detail["type"]:
+def _sentence(variable: str, field: FieldInfo, detail: ErrorDetails) -> str:
+    """What is wrong with a variable's value, which is shown unless it is a secret."""
+    is_secret = "SecretStr" in str(field.annotation)
+    instead = "" if is_secret else f", not {shown(detail['input'])}"
+    wanted = _wanted(detail)
+    if wanted is not None:
+        return f"{variable} must {wanted}{instead}"
+    # Whoever wrote the check may have put the value into its text.
+    return f"{variable} is not accepted" + ("" if is_secret else f": {detail['msg'].removeprefix('Value error, ')}")
+
+
+def _wanted(detail: ErrorDetails) -> str | None:
+    """What Pydantic would have taken; None when it does not say in a way that fits a sentence."""
+    ctx, kind = detail.get("ctx", {}), detail["type"]
+    match kind:
         case "greater_than":
-            return f"more than {ctx['gt']:g}"
+            return f"be more than {ctx['gt']:g}"
         case "greater_than_equal":
-            return f"at least {ctx['ge']:g}"
+            return f"be at least {ctx['ge']:g}"
         case "less_than_equal":
-            return f"at most {ctx['le']:g}"
-        case kind:
-            return _WANTED.get(kind) or detail["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-
-
-def _instead(field: FieldInfo, value: object) -> str:
-    """What was given, unless it is a secret."""
-    return "" if "SecretStr" in str(field.annotation) else f", not {shown(value)}"
+            return f"be at most {ctx['le']:g}"
+        case "too_short" | "string_too_short":
+            return f"have at least {ctx['min_length']} characters"
+        case "too_long" | "string_too_long":
+            return f"have at most {ctx['max_length']} characters"
+    if kind in _WANTED:
+        return f"be {_WANTED[kind]}"
+    message = detail["msg"]
+    return f"be {message.removeprefix('Input should be ')}" if message.startswith("Input should be ") else None

@@ -158,14 +158,15 @@ def test_a_secret_is_hidden_in_tracebacks_too(stderr: io.StringIO, form: str, se
     try:
         try:
             raise KeyError(secret)
-        except KeyError:
-            raise ValueError(f"bad {secret}") from None
+        except KeyError as error:
+            raise ValueError(f"bad {secret}") from error
     except ValueError:
         ours().exception("a fault")
         logging.getLogger("theirs").exception("theirs %s", secret)
     text = stderr.getvalue()
     assert text.count("ValueError: bad [hidden]") == 2
-    assert text.count("Traceback (most recent call last)") == 2
+    assert text.count("KeyError: '[hidden]'") == 2
+    assert text.count("Traceback (most recent call last)") == 4
     for spelling in (secret, repr(secret)[1:-1], json.dumps(secret)[1:-1]):
         assert spelling not in text
 

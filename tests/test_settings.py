@@ -1,9 +1,10 @@
 """Settings: where they come from, and the one sentence for each kind of mistake, which never shows a secret."""
 
 from pathlib import Path
+from typing import Annotated
 
 import pytest
-from pydantic import SecretStr
+from pydantic import Field, SecretStr, field_validator
 
 from router.channels.base import Channel, ChannelKind, Target
 from router.channels.registry import AnyKind, kinds
@@ -86,6 +87,10 @@ def test_a_file_may_begin_with_a_byte_order_mark(monkeypatch: pytest.MonkeyPatch
 def test_a_file_may_be_shared_with_others(monkeypatch: pytest.MonkeyPatch) -> None:
     dotenv = "POSTGRES_PASSWORD=x\nEMAIL=y\nmatrix=5\nROUTER_TEST_COUCHDB_URL=z\nROUTER_EMAIL__HOST=file\n"
     assert load(monkeypatch, {"EMAIL": "y", "ROUTER_TEST_X": "1", "ROUTER_DEMO_Y": "2"}, dotenv).email.host == "file"
+
+
+def test_lines_of_others_that_make_no_sense_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load(monkeypatch, {}, "'what is this?\nROUTER_EMAIL__HOST=file\n").email.host == "file"
 
 
 def test_empty_values_are_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,8 +235,15 @@ class PigeonSettings(ChannelSettings):
     """Settings of a channel that another package brings."""
 
     coop: str | None = None
-    whistle: SecretStr | None = None
+    whistle: Annotated[SecretStr, Field(min_length=8)] | None = None
+    call: SecretStr | None = None
+    grain: str = "corn"
     flight_seconds: Seconds = 60
+
+    @field_validator("call", "grain", mode="before")
+    @classmethod
+    def _is_liked(cls, value: object) -> object:
+        raise ValueError(f"no pigeon eats {value!r}")
 
 
 def pigeon() -> ChannelKind[PigeonSettings]:
@@ -265,10 +277,16 @@ def test_a_third_partys_channel_has_a_section_like_ours(monkeypatch: pytest.Monk
 def test_a_third_partys_variables_are_checked_like_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROUTER_PIGEON__COOOP", "loft")
     monkeypatch.setenv("ROUTER_PIGEON__FLIGHT_SECONDS", "0")
+    monkeypatch.setenv("ROUTER_PIGEON__WHISTLE", "psst")
+    monkeypatch.setenv("ROUTER_PIGEON__CALL", SECRET)
+    monkeypatch.setenv("ROUTER_PIGEON__GRAIN", "bread")
     with pytest.raises(BadSettings) as caught:
         load_settings({**kinds(), "pigeon": pigeon()})
     assert caught.value.problems == [
         "ROUTER_PIGEON__COOOP is no setting of the router; did you mean ROUTER_PIGEON__COOP?",
+        "ROUTER_PIGEON__WHISTLE must have at least 8 characters",
+        "ROUTER_PIGEON__CALL is not accepted",
+        "ROUTER_PIGEON__GRAIN is not accepted: no pigeon eats 'bread'",
         "ROUTER_PIGEON__FLIGHT_SECONDS must be more than 0, not '0'",
     ]
 

@@ -6,13 +6,14 @@ from router.commands.output import print_json, print_table
 from router.couch import design
 from router.couch.database import Database
 from router.documents.delivery import Delivery
+from router.documents.reading import read_delivery
 from router.documents.timestamps import utc_now
 
 
 async def deliveries_of(database: Database, message_id: str) -> list[Delivery]:
     """All delivery documents of a message, the one about the message as a whole first. May raise any CouchError."""
     rows = await database.view(design.NAME, design.BY_MESSAGE, keys=[message_id], include_docs=True)
-    deliveries = [Delivery.model_validate(row.document) for row in rows if row.document is not None]
+    deliveries = [read_delivery(row.document) for row in rows if row.document is not None]
     return sorted(deliveries, key=lambda delivery: (delivery.channel or "", delivery.id))
 
 

@@ -21,6 +21,7 @@ from router.documents.delivery import Delivery, Status
 from router.documents.json_types import JsonObject
 from router.documents.message import MessageDocument
 from router.documents.problems import problems_of
+from router.documents.reading import is_damaged, read_delivery
 from router.documents.timestamps import from_text, utc_now
 from router.rendering.rendered import Rendered
 
@@ -147,8 +148,11 @@ class Backlog:
         if not ids:
             return 0
         documents = await self._ask("reading delivery documents", lambda: self._database.get_many(ids))
-        deliveries = [Delivery.model_validate(documents[i]) for i in ids if i in documents]
-        deliveries = [d for d in deliveries if not d.status.is_final and d.channel == self._lane.name]
+        read = [read_delivery(documents[i]) for i in ids if i in documents]
+        for damaged in filter(is_damaged, read):
+            log.error("a delivery document is damaged", delivery_id=damaged.id, message_id=damaged.message_id)
+            await self._recorder.write(damaged)
+        deliveries = [d for d in read if not d.status.is_final and d.channel == self._lane.name]
         message_ids = {delivery.message_id for delivery in deliveries}
         messages = await self._ask("reading messages again", lambda: self._database.get_many(message_ids))
         rendered: dict[str, Rendered] = {}

@@ -18,6 +18,7 @@ from router.delivery.watermark import Watermark
 from router.documents.delivery import Delivery, Status, message_delivery_id
 from router.documents.json_types import JsonObject
 from router.documents.message import is_message
+from router.documents.reading import read_delivery
 from router.documents.timestamps import utc_now
 from router.rendering.rendered import Rendered
 from router.routing.route import Routed, refuse, route
@@ -123,13 +124,6 @@ class Intake:
         count = len(rest.deliveries) + (rest.refusal is not None) + (rest.outdated is not None)
         ticket = self._watermark.add(row.seq, count)
         close = partial(self._watermark.close, ticket)
-        if routed.message is not None and rest.deliveries:
-            content = Rendered(routed.message.content)
-            log.info(
-                "message routed", message_id=row.id, targets=len(rest.deliveries), event_name=content.content.event
-            )
-            for delivery, target in rest.deliveries:
-                await self._dispatcher.submit(Job(delivery, target, content, on_recorded=close))
         if rest.refusal is not None:
             error = rest.refusal.error
             log.warning(
@@ -139,6 +133,13 @@ class Intake:
                 reason=error.reason if error else None,
             )
             await self._recorder.submit(rest.refusal, close)
+        if routed.message is not None and rest.deliveries:
+            content = Rendered(routed.message.content)
+            log.info(
+                "message routed", message_id=row.id, targets=len(rest.deliveries), event_name=content.content.event
+            )
+            for delivery, target in rest.deliveries:
+                await self._dispatcher.submit(Job(delivery, target, content, on_recorded=close))
         if rest.outdated is not None:
             await delete_delivery(self._database, rest.outdated, self._patience)
             close()
@@ -153,6 +154,6 @@ async def delete_delivery(database: Database, delivery: Delivery, patience: Pati
 def _by_message(documents: Iterable[JsonObject]) -> dict[str, dict[str, Delivery]]:
     found: dict[str, dict[str, Delivery]] = {}
     for document in documents:
-        delivery = Delivery.model_validate(document)
+        delivery = read_delivery(document)
         found.setdefault(delivery.message_id, {})[delivery.id] = delivery
     return found

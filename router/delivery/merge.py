@@ -19,6 +19,8 @@ _RANK = {
 _OUTLIVES_A_RETRY = frozenset({Status.COMPLETE, Status.UNCERTAIN})
 """What may have arrived: a `router retry` that did not know of it must not have it sent again."""
 
+_FROM_BOTH = {"rev", "attempts", "retries", "reference", "created_at", "retried_at", "updated_at"}
+
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
@@ -36,7 +38,7 @@ def merge(ours: Delivery, theirs: Delivery) -> Delivery:
     return merged
 
 
-def _truth(delivery: Delivery) -> tuple[int, datetime, int, datetime, str]:
+def _truth(delivery: Delivery) -> tuple[int, datetime, int, datetime, str, str]:
     """How much the document's status is worth; of two, the greater one stands."""
     rank = _RANK[delivery.status]
     return (
@@ -44,7 +46,9 @@ def _truth(delivery: Delivery) -> tuple[int, datetime, int, datetime, str]:
         delivery.retried_at or _NEVER,
         rank,
         delivery.updated_at,
-        delivery.model_dump_json(exclude={"rev"}),
+        # So that of two that are worth the same, it is always the same one. What is put together from both has no say.
+        delivery.model_dump_json(exclude=_FROM_BOTH),
+        delivery.reference or "",
     )
 
 

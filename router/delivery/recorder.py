@@ -11,6 +11,7 @@ from router.couch.patience import Complaint, Patience
 from router.delivery.merge import merge
 from router.documents.delivery import Delivery
 from router.documents.json_types import JsonObject
+from router.documents.reading import read_delivery
 
 log = structlog.stdlib.get_logger("router.recorder")
 
@@ -138,7 +139,7 @@ class Recorder:
                 # Deleted in between: its tombstone wants no revision.
                 write.delivery.rev = None
                 continue
-            merged = merge(write.delivery, Delivery.model_validate(document))
+            merged = merge(write.delivery, read_delivery(document))
             log.info("merged a delivery document", delivery_id=write.delivery.id, message_id=merged.message_id)
             for name in Delivery.model_fields:
                 setattr(write.delivery, name, getattr(merged, name))

@@ -18,6 +18,7 @@ from router.delivery.recorder import Recorder
 from router.delivery.verdict import fail
 from router.documents.delivery import Delivery, Status
 from router.documents.json_types import JsonObject, JsonValue
+from router.documents.reading import is_damaged, read_delivery
 from router.documents.timestamps import utc_now
 from router.rendering.rendered import Rendered
 from router.routing.route import route
@@ -69,7 +70,10 @@ class Unroutable:
                 "reading the messages that wait for the mapping", partial(self._page, start)
             )
             page = rows[:PAGE]
-            waiting = [Delivery.model_validate(row.document) for row in page if row.document is not None]
+            waiting = [read_delivery(row.document) for row in page if row.document is not None]
+            for damaged in filter(is_damaged, waiting):
+                log.error("a delivery document is damaged", delivery_id=damaged.id, message_id=damaged.message_id)
+                await self._recorder.write(damaged)
             await self._look_at([delivery for delivery in waiting if delivery.status is Status.UNROUTABLE])
             if len(rows) <= PAGE:
                 return

@@ -153,6 +153,16 @@ def test_retries_run_out(outcome: Outcome) -> None:
     )
 
 
+def test_who_asks_for_a_short_pause_gets_a_long_one_when_it_goes_on_failing() -> None:
+    settings = RetrySettings(base_seconds=2, max_delay_seconds=600)
+    pauses = [
+        pause_seconds(concluded(Retry("busy", after_seconds=100), delivery(retries=9), retry=settings, seed=seed))
+        for seed in range(20)
+    ]
+    assert min(pauses) == 100
+    assert max(pauses) > 400
+
+
 def test_no_retries_at_all_can_be_asked_for() -> None:
     subject = concluded(Retry("busy"), retry=RetrySettings(max_retries=0))
     assert (subject.status, subject.retries) == (Status.FAILED, 0)

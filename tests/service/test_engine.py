@@ -343,3 +343,23 @@ async def test_two_writers_of_one_document_are_merged(
     assert outcomes(delivery) == ["retry", "sent"]
     assert delivery["retries"] == 1
     assert delivery["reference"] == "ours"
+
+
+async def test_damaged_delivery_documents_stop_nobody_and_are_named(
+    couchdb_settings: CouchDBSettings, desk: Desk, postbox: Postbox
+) -> None:
+    kinds = {"postbox": postbox.kind()}
+    await desk.map({"#a": {"postbox": "one"}})
+    postbox.answers["one"] = [say(Retry("later", after_seconds=30))]
+    settings = settings_for(couchdb_settings, kinds)
+    async with running(settings, kinds):
+        await desk.write("m1", "#a")
+        [pending] = await desk.until(lambda d: bool(d) and d[0]["retries"] == 1)
+    await desk.database.put({**pending, "next_attempt_at": "soon", "attempts": 7})
+    await desk.database.put({"_id": "delivery:x", "type": "delivery", "status": "PENDING", "channel": "postbox"})
+    await desk.database.put({"_id": "delivery:y", "type": "delivery", "status": "UNROUTABLE", "groups": "#a"})
+    async with running(settings, kinds):
+        await desk.write("m2", "#a", "good")
+        found = await desk.until(lambda d: [x["status"] for x in d] == ["FAILED", "COMPLETE", "FAILED", "FAILED"])
+    assert [error_code(d) for d in found if d["status"] == "FAILED"] == ["damaged_document"] * 3
+    assert postbox.bodies() == ["hello", "good"]

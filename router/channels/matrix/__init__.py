@@ -1,5 +1,5 @@
 """Matrix, as an ordinary user of a homeserver."""
 
-from router.channels.matrix.channel import KIND
+from router.channels.matrix.kind import KIND
 
 __all__ = ["KIND"]

@@ -6,15 +6,13 @@ from typing import Final, TypeVar
 
 import aiohttp
 
-from router.channels.base import ChannelKind, CheckResult, Outcome, Outgoing, Rejected, Retry, Scope, Sent
-from router.channels.credentials import base_url_problem, token_problem
+from router.channels.base import CheckResult, Outcome, Outgoing, Rejected, Retry, Scope, Sent
 from router.channels.http import ATTEMPT_SHARE
 from router.channels.matrix.direct_chats import Declined
 from router.channels.matrix.homeserver import Homeserver
 from router.channels.matrix.outcomes import About, Refused, classify, unreachable
 from router.channels.matrix.rooms import Encrypted, Rooms
 from router.channels.matrix.session import Session, WrongUser
-from router.channels.matrix.targets import is_user_id, parse_target
 from router.documents.json_types import JsonObject
 from router.documents.timestamps import utc_now
 from router.settings import MatrixSettings
@@ -153,35 +151,3 @@ class MatrixChannel:
             "ROUTER_MATRIX__PASSWORD" if settings.access_token is None else "ROUTER_MATRIX__ACCESS_TOKEN",
             tuple(filter(None, secrets)),
         )
-
-
-_CREDENTIALS: Final = "ROUTER_MATRIX__ACCESS_TOKEN (or ROUTER_MATRIX__USER_ID and ROUTER_MATRIX__PASSWORD)"
-
-
-def missing(settings: MatrixSettings) -> str | None:
-    """None when there is enough to send with; else one sentence that names the variables."""
-    if settings.homeserver is None:
-        return f"set ROUTER_MATRIX__HOMESERVER and {_CREDENTIALS}"
-    problem = base_url_problem(settings.homeserver, "ROUTER_MATRIX__HOMESERVER", plain_http="anywhere")
-    if problem is not None:
-        return problem
-    if settings.user_id is not None and not is_user_id(settings.user_id):
-        return (
-            f"ROUTER_MATRIX__USER_ID must be a whole user id such as @router:example.org, not {settings.user_id!r:.60}"
-        )
-    if settings.access_token is not None:
-        return token_problem(settings.access_token.get_secret_value(), "ROUTER_MATRIX__ACCESS_TOKEN")
-    if settings.password is None:
-        return f"set {_CREDENTIALS}"
-    if settings.user_id is None:
-        return "set ROUTER_MATRIX__USER_ID, which a login with ROUTER_MATRIX__PASSWORD needs"
-    return None
-
-
-KIND: Final[ChannelKind[MatrixSettings]] = ChannelKind(
-    name="matrix",
-    settings_type=MatrixSettings,
-    parse_target=parse_target,
-    missing=missing,
-    open=MatrixChannel,
-)

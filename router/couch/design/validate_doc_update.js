@@ -156,7 +156,7 @@ function (newDoc, oldDoc, userCtx, secObj) {
 
   function isTime(text) {
     var parts = TIME.exec(text);
-    if (!parts) { return /^[+\-]?\d+(?:\.\d*)?$/.test(text); } // seconds since 1970 have a time zone, too
+    if (!parts) { return false; }
     var month = Number(parts[2]), day = Number(parts[3]);
     var lastDay = new Date(Date.UTC(Number(parts[1]), month, 0)).getUTCDate();
     return month >= 1 && month <= 12 && day >= 1 && (day <= lastDay || Number(parts[1]) < 100) &&
@@ -164,7 +164,7 @@ function (newDoc, oldDoc, userCtx, secObj) {
   }
 
   function checkTime(path, object, key) {
-    if (!isGiven(object, key) || kindOf(object[key]) === 'a number') { return; }
+    if (!isGiven(object, key)) { return; }
     if (kindOf(object[key]) !== 'a text' || !isTime(object[key])) {
       problem(path + '.' + key, 'must be a time with its time zone, as in 2026-11-21T08:27:00Z, not ' +
         (kindOf(object[key]) === 'a text' ? quoted(object[key]) : kindOf(object[key])));
@@ -206,11 +206,16 @@ function (newDoc, oldDoc, userCtx, secObj) {
     checkGroups('content.to', content.to);
     if (kindOf(content.to) === 'a list' && content.to.length === 0) {
       problem('content.to', 'must name at least one group');
+    } else if (kindOf(content.to) === 'a list' && content.to.length > 1000) {
+      problem('content.to', 'must name at most 1000 groups');
     }
     checkText('content', content, 'subject');
     checkText('content', content, 'body');
     checkChoice('content', content, 'format', ['html', 'text']);
     checkText('content', content, 'event');
+    if (kindOf(content.event) === 'a text' && content.event.replace(/[\ud800-\udbff][\udc00-\udfff]/g, '_').length > 200) {
+      problem('content.event', 'must be a text of at most 200 characters');
+    }
     if (isGiven(content, 'link')) { checkLink(content.link); }
     if (isGiven(content, 'data') && kindOf(content.data) !== 'an object') {
       problem('content.data', 'must be an object, not ' + kindOf(content.data));
