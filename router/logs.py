@@ -32,12 +32,16 @@ class HideSecrets:
         """Structlog's processor."""
         return {key: self.hide(value) for key, value in event.items()}
 
+    def hide_text(self, text: str) -> str:
+        """`text` without secrets."""
+        for secret in self._secrets:
+            text = text.replace(secret, HIDDEN)
+        return text
+
     def hide(self, value: object) -> object:
         """`value` without secrets, through lists and objects. What is no JSON and holds one becomes a text."""
         if isinstance(value, str):
-            for secret in self._secrets:
-                value = value.replace(secret, HIDDEN)
-            return value
+            return self.hide_text(value)
         if isinstance(value, Mapping):
             return {self.hide(key): self.hide(item) for key, item in value.items()}
         if isinstance(value, list | tuple):

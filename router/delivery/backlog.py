@@ -14,7 +14,7 @@ from router.couch import design
 from router.couch.database import Database, ViewRow
 from router.couch.patience import Patience
 from router.delivery.job import Job
-from router.delivery.lane import Lane
+from router.delivery.lane import Lane, Offer
 from router.delivery.recorder import Recorder
 from router.delivery.verdict import fail, interrupted, open_intent
 from router.documents.delivery import Delivery, Status
@@ -35,6 +35,8 @@ FULL_LANE_SECONDS = 0.05
 """How often a full lane is looked at for room."""
 MOST_AT_ONCE = 500
 """Deliveries read back in one go."""
+SLICE = 25
+"""Deliveries whose messages are read in one request: a message may be of several megabytes."""
 
 
 class Backlog:
@@ -55,14 +57,13 @@ class Backlog:
         self._find_target = find_target
         self._next: datetime | None = None
         self._kick = asyncio.Event()
-        self._spilling = False
+        self._spilled_targets: set[str] = set()
         self._spills = 0
         self._unwritten = 0
 
-    @property
-    def is_spilling(self) -> bool:
-        """Whether deliveries that came before wait in CouchDB, so that a new one must queue up behind them."""
-        return self._spilling
+    def is_ahead_of(self, job: Job) -> bool:
+        """Whether deliveries for the same target wait in CouchDB, so that a new one must queue up behind them."""
+        return job.target.identity in self._spilled_targets
 
     def note_waiting(self, due: datetime) -> None:
         """A delivery of this lane has been written that is due at `due`."""
@@ -72,7 +73,7 @@ class Backlog:
 
     async def spill(self, job: Job) -> None:
         """Let a delivery that has no place in the window wait in CouchDB. Waits while the recorder has no room."""
-        self._spilling = True
+        self._spilled_targets.add(job.target.identity)
         self._unwritten += 1
         self._spills += 1
         await self._recorder.submit(job.delivery, partial(self._spilled, job))
@@ -134,19 +135,26 @@ class Backlog:
                 break
             due.append(row)
         more = len(due) > room or (len(rows) == limit and later is None)
-        offered = await self._offer([row.id for row in due[:room]], departed)
+        offered = 0
+        for start in range(0, min(len(due), room), SLICE):
+            ids = [row.id for row in due[start : min(start + SLICE, room)]]
+            done, is_full = await self._offer(ids, departed)
+            offered += done
+            if is_full:
+                more = True
+                break
         if more:
             # Where nothing could be offered, what is due is about to leave the window or to be written: no hurry.
             self.note_waiting(utc_now() + timedelta(seconds=0 if offered else FULL_LANE_SECONDS))
         elif later is not None:
             self.note_waiting(later)
         if not more and all_written and spills == self._spills:
-            self._spilling = False
+            self._spilled_targets.clear()
         return more and offered > 0
 
-    async def _offer(self, ids: list[str], departed: set[str]) -> int:
-        if not ids:
-            return 0
+    async def _offer(self, ids: list[str], departed: set[str]) -> tuple[int, bool]:
+        """Offer these deliveries to the lane; how many found a place there or elsewhere, and whether it was
+        full before the last."""
         documents = await self._ask("reading delivery documents", lambda: self._database.get_many(ids))
         read = [read_delivery(documents[i]) for i in ids if i in documents]
         for damaged in filter(is_damaged, read):
@@ -156,7 +164,7 @@ class Backlog:
         message_ids = {delivery.message_id for delivery in deliveries}
         messages = await self._ask("reading messages again", lambda: self._database.get_many(message_ids))
         rendered: dict[str, Rendered] = {}
-        offered = 0
+        done = 0
         for delivery in deliveries:
             # Between the question and the answer it may have been sent: what CouchDB said then is old news.
             if self._lane.holds(delivery.id) or delivery.id in departed:
@@ -164,10 +172,19 @@ class Backlog:
             job = self._job(delivery, messages, rendered)
             if job is None:
                 await self._recorder.write(delivery)
-                offered += 1
-            elif self._lane.offer(job):
-                offered += 1
-        return offered
+            else:
+                offer = self._lane.offer(job)
+                if offer is Offer.FULL:
+                    return done, True
+                if offer is Offer.LATER:
+                    self._lane.postpone(job)
+                    await self._recorder.submit(delivery, partial(self._postponed, delivery))
+            done += 1
+        return done, False
+
+    def _postponed(self, delivery: Delivery) -> None:
+        if delivery.next_attempt_at is not None:
+            self.note_waiting(delivery.next_attempt_at)
 
     def _job(self, delivery: Delivery, messages: dict[str, JsonObject], rendered: dict[str, Rendered]) -> Job | None:
         """The job of a delivery; None when it has come to its end instead, which is written into it."""

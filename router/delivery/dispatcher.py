@@ -11,7 +11,7 @@ from router.couch.database import Database
 from router.couch.patience import Patience
 from router.delivery.backlog import Backlog
 from router.delivery.job import Job
-from router.delivery.lane import Lane
+from router.delivery.lane import Lane, Offer
 from router.delivery.recorder import Recorder
 from router.delivery.verdict import fail
 from router.documents.delivery import Delivery
@@ -30,6 +30,7 @@ class Dispatcher:
         settings: Settings,
         patience: Patience,
         find_target: Callable[[Delivery], Target | None],
+        hide: Callable[[str], str],
     ) -> None:
         self._recorder = recorder
         self._lanes: dict[str, Lane] = {}
@@ -43,6 +44,7 @@ class Dispatcher:
                 window=settings.window,
                 pending_after_seconds=settings.pending_after_seconds,
                 on_waiting=partial(self._note_waiting, name),
+                hide=hide,
                 random=Random(),  # noqa: S311 - jitter, not cryptography
             )
             self._lanes[name] = lane
@@ -54,11 +56,14 @@ class Dispatcher:
         lane, backlog = self._lanes.get(channel), self._backlogs.get(channel)
         if lane is None or backlog is None:
             await self._end(job, channel)
-        elif lane.holds(job.delivery.id) or not backlog.is_spilling:
-            if not lane.offer(job):
-                await backlog.spill(job)
-        else:
+        elif not lane.holds(job.delivery.id) and backlog.is_ahead_of(job):
             await backlog.spill(job)
+        else:
+            offer = lane.offer(job)
+            if offer is Offer.LATER:
+                lane.postpone(job)
+            if offer is not Offer.TAKEN:
+                await backlog.spill(job)
 
     async def run(self) -> None:
         """Run all lanes and their backlogs until cancelled."""

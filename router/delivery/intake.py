@@ -1,6 +1,7 @@
 """From rows of the feed to deliveries in their lanes, each row once, with a ticket that says when it is done."""
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Callable, Iterable
 from functools import partial
 
 import structlog
@@ -14,7 +15,7 @@ from router.delivery.dispatcher import Dispatcher
 from router.delivery.job import Job
 from router.delivery.reconcile import Remaining, remaining
 from router.delivery.recorder import Recorder
-from router.delivery.watermark import Watermark
+from router.delivery.watermark import Ticket, Watermark
 from router.documents.delivery import Delivery, Status, message_delivery_id
 from router.documents.json_types import JsonObject
 from router.documents.message import is_message
@@ -50,6 +51,7 @@ class Intake:
         self._dispatcher = dispatcher
         self._recorder = recorder
         self._watermark = watermark
+        self._open: dict[str, Ticket] = {}
         self._patience = patience
         self._max_row_bytes = max_row_bytes
 
@@ -57,16 +59,23 @@ class Intake:
         """Route the batch and hand its deliveries on. Returns once each has its place: a lane's window, or CouchDB."""
         if any(row.id == self._mapping_id for row in batch.rows):
             await self._mapping.refresh()
-        routed = await self._route([row for row in batch.rows if self._concerns_us(row)])
-        existing = await self._existing(batch.rows, routed)
+        # Of a message whose deliveries are on their way, not all have documents yet that would show that it was routed. It
+        # is noted before those documents are looked for: what is on its way then, or has a document after, is not new.
+        on_their_way = set(self._open)
+        latest = {row.id: row for row in batch.rows if self._concerns_us(row) and row.id not in on_their_way}
+        routed = await self._route(list(latest.values()))
+        existing = await self._existing(list(latest.values()), routed)
+        refusals: list[asyncio.Future[None]] = []
         for row in batch.rows:
-            if row.id not in routed:
+            if latest.get(row.id) is not row:
                 self._watermark.add(row.seq)
                 continue
             rest = remaining(routed[row.id], row.id, row.rev, existing.get(row.id, {}))
-            await self._hand_on(row, routed[row.id], rest)
+            refusals += await self._hand_on(row, routed[row.id], rest)
         if batch.last_seq is not None:
             self._watermark.add(batch.last_seq)
+        # A message that is refused may be corrected at once: the correction must find the refusal.
+        await asyncio.gather(*refusals)
 
     def _concerns_us(self, row: FeedRow) -> bool:
         if row.id.startswith(OWN_PREFIXES) or row.id == self._mapping_id:
@@ -120,10 +129,19 @@ class Intake:
         )
         return _by_message(row.document for row in rows if row.document is not None)
 
-    async def _hand_on(self, row: FeedRow, routed: Routed, rest: Remaining) -> None:
+    def _close(self, ticket: Ticket, message_id: str) -> None:
+        self._watermark.close(ticket)
+        if ticket.open <= 0 and self._open.get(message_id) is ticket:
+            del self._open[message_id]
+
+    async def _hand_on(self, row: FeedRow, routed: Routed, rest: Remaining) -> list[asyncio.Future[None]]:
+        """See that everything in `rest` is done; what is still being written of refusals."""
+        refused: list[asyncio.Future[None]] = []
         count = len(rest.deliveries) + (rest.refusal is not None) + (rest.outdated is not None)
         ticket = self._watermark.add(row.seq, count)
-        close = partial(self._watermark.close, ticket)
+        close = partial(self._close, ticket, row.id)
+        if count:
+            self._open[row.id] = ticket
         if rest.refusal is not None:
             error = rest.refusal.error
             log.warning(
@@ -132,7 +150,9 @@ class Intake:
                 status=str(rest.refusal.status),
                 reason=error.reason if error else None,
             )
-            await self._recorder.submit(rest.refusal, close)
+            written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            refused.append(written)
+            await self._recorder.submit(rest.refusal, partial(_both, close, written))
         if routed.message is not None and rest.deliveries:
             content = Rendered(routed.message.content)
             log.info(
@@ -143,6 +163,13 @@ class Intake:
         if rest.outdated is not None:
             await delete_delivery(self._database, rest.outdated, self._patience)
             close()
+        return refused
+
+
+def _both(close: Callable[[], None], written: asyncio.Future[None]) -> None:
+    close()
+    if not written.done():
+        written.set_result(None)
 
 
 async def delete_delivery(database: Database, delivery: Delivery, patience: Patience) -> None:

@@ -26,6 +26,11 @@ class Job:
         """When the message is no use any more."""
         return self.content.content.expires_at
 
+    @property
+    def size_chars(self) -> int:
+        """About how much memory it takes."""
+        return len(self.content.content.body or "")
+
     def recorded(self) -> None:
         """The delivery has a document now."""
         if not self.is_recorded:

@@ -3,7 +3,9 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
+from enum import Enum
 from functools import partial
 from random import Random
 
@@ -28,6 +30,28 @@ SWEEP_SECONDS = 0.25
 """How often first attempts that take long are looked for."""
 
 
+SLOW_SECONDS = 1.0
+"""An attempt that takes longer is slow: what is queued behind it waits elsewhere."""
+LONGEST_SLOW_SECONDS = 300.0
+"""Longest time that deliveries wait elsewhere because their target is slow."""
+WINDOW_CHARS = 32 * 1024 * 1024
+"""Characters of message bodies that a lane holds in memory, however few messages that is."""
+RESERVED_SHARE = 4
+"""One place in so many of the window is kept for targets with little to send."""
+QUOTA_SHARE = 10
+"""One place in so many of those may be taken by the same target."""
+
+
+class Offer(Enum):
+    """What became of a job that was offered to a lane."""
+
+    TAKEN = "taken"
+    FULL = "full"
+    """The window has no room for it now."""
+    LATER = "later"
+    """Its target has more to send than can leave soon: it is to wait in CouchDB until `Lane.postpone` says."""
+
+
 class Lane:
     """Sends what it is offered. Knows nothing of CouchDB but the recorder, and nothing of the feed."""
 
@@ -41,6 +65,7 @@ class Lane:
         window: int,
         pending_after_seconds: float,
         on_waiting: Callable[[datetime], None],
+        hide: Callable[[str], str],
         random: Random,
     ) -> None:
         self.name = name
@@ -50,12 +75,18 @@ class Lane:
         self._window = window
         self._pending_after_seconds = pending_after_seconds
         self._on_waiting = on_waiting
+        self._hide = hide
         self._random = random
         self._held: dict[str, Job] = {}
         self._unrecorded: dict[str, tuple[float, Job]] = {}
         self._queues: dict[str, deque[Job]] = {}
         self._slots = asyncio.Semaphore(settings.concurrency)
         self._throttle = Throttle(settings)
+        self._reserve = window // RESERVED_SHARE
+        self._quota = max(1, self._reserve // QUOTA_SHARE)
+        self._held_chars = 0
+        self._attempt_since: dict[str, float] = {}
+        self._slow_streak: dict[str, int] = {}
         self._stopping = asyncio.Event()
         self._workers: set[asyncio.Task[None]] = set()
         self._failure: asyncio.Future[None] | None = None
@@ -65,8 +96,8 @@ class Lane:
 
     @property
     def room(self) -> int:
-        """How many more deliveries fit."""
-        return max(0, self._window - len(self._held))
+        """How many more deliveries fit, but for the places that are kept for targets with little to send."""
+        return max(0, self._window - self._reserve - len(self._held))
 
     def holds(self, delivery_id: str) -> bool:
         """Whether the delivery is in the window."""
@@ -83,15 +114,17 @@ class Lane:
         self._departed = set()
         return self._departed
 
-    def offer(self, job: Job) -> bool:
-        """Take `job` into the window. False when there is no room; a job that is in the window already is taken as it is."""
+    def offer(self, job: Job) -> Offer:
+        """Take `job` into the window, if it has a place there; one that is in the window already is taken as it is."""
         delivery_id = job.delivery.id
         if delivery_id in self._held:
             job.recorded()
-            return True
-        if not self.room or self._stopping.is_set():
-            return False
+            return Offer.TAKEN
+        refusal = self._refusal(job)
+        if refusal is not None:
+            return refusal
         self._held[delivery_id] = job
+        self._held_chars += job.size_chars
         if not job.is_recorded:
             self._unrecorded[delivery_id] = (asyncio.get_running_loop().time(), job)
         target = job.target.identity
@@ -102,7 +135,40 @@ class Lane:
             self._workers.add(worker)
             worker.add_done_callback(self._worker_ended)
         queue.append(job)
-        return True
+        return Offer.TAKEN
+
+    def postpone(self, job: Job) -> None:
+        """Write into a delivery that is to wait in CouchDB when it is due: behind the others of its target."""
+        target = job.target.identity
+        queued = len(self._queues.get(target, ()))
+        seconds = max(self._slow_seconds(target), self._throttle.queue_seconds(queued))
+        job.delivery.next_attempt_at = self._throttle.due(target, utc_now() + timedelta(seconds=seconds))
+
+    def _refusal(self, job: Job) -> Offer | None:
+        target = job.target.identity
+        queued = len(self._queues.get(target, ()))
+        if not job.is_recorded and self._throttle.waits_elsewhere(target, utc_now()):
+            return Offer.LATER
+        if self._throttle.queue_seconds(queued) > LONGEST_WAIT_IN_MEMORY_SECONDS:
+            return Offer.LATER
+        if queued and self._slow_seconds(target) > 0:
+            return Offer.LATER
+        free = self._window - len(self._held)
+        if free <= 0 or self._stopping.is_set():
+            return Offer.FULL
+        if self._held and self._held_chars + job.size_chars > WINDOW_CHARS:
+            return Offer.FULL
+        # The last places are for targets with little to send: one with a flood must not keep them out.
+        return Offer.FULL if free <= self._reserve and queued >= self._quota else None
+
+    def _slow_seconds(self, target: str) -> float:
+        """For how long what is queued behind a slow attempt had better wait elsewhere; 0 where no attempt is slow."""
+        since = self._attempt_since.get(target)
+        if since is None or asyncio.get_running_loop().time() - since < SLOW_SECONDS:
+            return 0.0
+        return min(
+            LONGEST_WAIT_IN_MEMORY_SECONDS * 2.0 ** min(self._slow_streak.get(target, 0), 10), LONGEST_SLOW_SECONDS
+        )
 
     async def run(self) -> None:
         """Look after the workers until cancelled. Raises what a worker raised: a fault of ours, never the other side's."""
@@ -113,6 +179,7 @@ class Lane:
                 if self._failure.done():
                     self._failure.result()
                 await self._record_slow_ones()
+                await self._clear_behind_slow_ones()
         finally:
             for worker in self._workers:
                 worker.cancel()
@@ -136,7 +203,7 @@ class Lane:
             while queue and not self._stopping.is_set():
                 delay = self._delay_seconds(target)
                 if delay > LONGEST_WAIT_IN_MEMORY_SECONDS:
-                    await self._hand_back(queue, delay)
+                    await self._hand_back(target, queue, delay)
                     continue
                 if delay > 0:
                     await self._rest(delay)
@@ -169,10 +236,18 @@ class Lane:
             await self._recorder.write(delivery)
             self._has_document(job)
         loop = asyncio.get_running_loop()
-        start = loop.time()
+        start = self._attempt_since[target] = loop.time()
         self._throttle.sent(target, start)
-        outcome = await self._send(job)
-        took_ms = round((loop.time() - start) * 1000)
+        try:
+            outcome = self._without_secrets(job, await self._send(job))
+        finally:
+            del self._attempt_since[target]
+        took = loop.time() - start
+        took_ms = round(took * 1000)
+        if took < SLOW_SECONDS:
+            self._slow_streak.pop(target, None)
+        else:
+            self._slow_streak[target] = self._slow_streak.get(target, 0) + 1
         if isinstance(outcome, Retry) and outcome.pauses is not None:
             asked = self._throttle.pause(target, outcome, loop.time())
             log.info(
@@ -207,6 +282,18 @@ class Lane:
         finally:
             structlog.contextvars.unbind_contextvars(*ids)
 
+    def _without_secrets(self, job: Job, outcome: Outcome) -> Outcome:
+        """What the other side says may hold what we told it; nothing of that may get into a document."""
+
+        def hide(text: str) -> str:
+            text = self._hide(text)
+            return text.replace(job.target.address, job.target.shown) if job.target.is_secret else text
+
+        code = hide(outcome.code) if isinstance(outcome.code, str) else outcome.code
+        if isinstance(outcome, Sent):
+            return replace(outcome, code=code, reference=outcome.reference and hide(outcome.reference))
+        return replace(outcome, code=code, reason=hide(outcome.reason))
+
     # --- waiting
 
     def _delay_seconds(self, target: str) -> float:
@@ -228,7 +315,8 @@ class Lane:
     def _leave(self, job: Job) -> None:
         delivery = job.delivery
         self._has_document(job)
-        self._held.pop(delivery.id, None)
+        if self._held.pop(delivery.id, None) is not None:
+            self._held_chars -= job.size_chars
         if self._departed is not None:
             self._departed.add(delivery.id)
         if not delivery.status.is_final and delivery.next_attempt_at is not None:
@@ -238,14 +326,21 @@ class Lane:
         self._unrecorded.pop(job.delivery.id, None)
         job.recorded()
 
-    async def _hand_back(self, queue: deque[Job], delay_seconds: float) -> None:
-        """Let all that is queued for a target wait in CouchDB."""
+    async def _hand_back(self, target: str, queue: deque[Job], delay_seconds: float, keep: int = 0) -> None:
+        """Let what is queued for a target, but for the first `keep`, wait in CouchDB."""
         earliest = utc_now() + timedelta(seconds=delay_seconds)
-        for _ in range(len(queue)):
-            job = queue.popleft()
-            job.delivery.next_attempt_at = self._throttle.due(job.target.identity, earliest)
+        handed = [queue.pop() for _ in range(len(queue) - keep)]
+        for job in reversed(handed):
+            job.delivery.next_attempt_at = self._throttle.due(target, earliest)
             job.delivery.updated_at = utc_now()
             await self._record(job)
+
+    async def _clear_behind_slow_ones(self) -> None:
+        """What is queued behind an attempt that takes long waits in CouchDB: a target that hangs must not fill the window."""
+        for target in list(self._attempt_since):
+            queue, seconds = self._queues.get(target), self._slow_seconds(target)
+            if queue is not None and len(queue) > 1 and seconds > 0:
+                await self._hand_back(target, queue, seconds, keep=1)
 
     async def _record_slow_ones(self) -> None:
         """Write down as PENDING what has been here for a while, so that the feed's checkpoint need not wait for it."""

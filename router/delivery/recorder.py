@@ -51,6 +51,10 @@ class Recorder:
             self._room.clear()
             await self._room.wait()
         write = self._waiting.setdefault(delivery.id, _Write(delivery))
+        if write.delivery.message_id != delivery.message_id:
+            _complain_of_another(delivery, write.delivery.message_id)
+            then()
+            return
         if write.delivery is not delivery:
             # A second view of the same delivery, read back from CouchDB: what we hold must not be lost.
             delivery.attempts = merge(delivery, write.delivery).attempts
@@ -104,8 +108,7 @@ class Recorder:
             if not conflicts:
                 self._complaint.over()
                 return
-            await self._adopt(conflicts)
-            batch = conflicts
+            batch = await self._adopt(conflicts)
 
     def _written(self, write: _Write) -> None:
         for then in write.then:
@@ -127,19 +130,39 @@ class Recorder:
         self._idle.clear()
         self._arrived.set()
 
-    async def _adopt(self, conflicts: list[_Write]) -> None:
-        """Merge what stands in CouchDB into what we are about to write."""
+    async def _adopt(self, conflicts: list[_Write]) -> list[_Write]:
+        """Merge what stands in CouchDB into what we are about to write; gives what there is still to write."""
         ids = [write.delivery.id for write in conflicts]
         found = await self._patience.until_done(
             "reading delivery documents that somebody else wrote", lambda: self._database.get_many(ids)
         )
+        ours: list[_Write] = []
         for write in conflicts:
             document = found.get(write.delivery.id)
             if document is None:
                 # Deleted in between: its tombstone wants no revision.
                 write.delivery.rev = None
+                ours.append(write)
+                continue
+            message_id = document.get("message_id")
+            if isinstance(message_id, str) and message_id != write.delivery.message_id:
+                _complain_of_another(write.delivery, message_id)
+                self._written(write)
                 continue
             merged = merge(write.delivery, read_delivery(document))
             log.info("merged a delivery document", delivery_id=write.delivery.id, message_id=merged.message_id)
             for name in Delivery.model_fields:
                 setattr(write.delivery, name, getattr(merged, name))
+            ours.append(write)
+        return ours
+
+
+def _complain_of_another(delivery: Delivery, message_id: str) -> None:
+    """A message that is called as the deliveries of another one are has their documents' ids for its own."""
+    log.error(
+        "a delivery document has the id of another message's; that one stays, and this one is not written: give "
+        "messages ids that do not look like those of deliveries",
+        delivery_id=delivery.id,
+        message_id=delivery.message_id,
+        kept_message_id=message_id,
+    )

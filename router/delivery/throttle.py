@@ -11,7 +11,7 @@ FORGET_PAST = 1000
 
 
 class Throttle:
-    """The limits of one channel. Time is handed in, in seconds of any steady clock."""
+    """The limits of one channel. Time is handed in, in seconds of any steady clock, or as a moment where documents show it."""
 
     def __init__(self, settings: ChannelSettings) -> None:
         self._settings = settings
@@ -25,9 +25,13 @@ class Throttle:
         until = max(self._channel, self._targets.get(target, 0.0))
         if until <= now:
             self._targets.pop(target, None)
-            self._last_due.pop(target, None)
         bucket = self._buckets.get(target)
         return max(0.0, until - now, bucket.wait_seconds(now) if bucket else 0.0)
+
+    def queue_seconds(self, queued: int) -> float:
+        """How long so many messages of one target take to leave, by its rate."""
+        rate = self._settings.target_rate_per_second
+        return 0.0 if rate is None else max(0, queued - self._settings.target_burst) / rate
 
     def sent(self, target: str, now: float) -> None:
         """A message for the target leaves now."""
@@ -50,8 +54,21 @@ class Throttle:
         return asked
 
     def due(self, target: str, earliest: datetime) -> datetime:
-        """When a delivery that must wait for `earliest` is due: a millisecond behind the one before it, so that they are
-        read back in their order."""
-        due = max(earliest, self._last_due.get(target, earliest)) + timedelta(milliseconds=1)
+        """When a delivery that waits in CouchDB is due: behind those of its target that wait there already, at the target's
+        rate, so that they are read back in their order and no faster than they can leave."""
+        rate = self._settings.target_rate_per_second
+        # A millisecond is the least that a document can show.
+        step = (
+            timedelta(milliseconds=1) if rate is None else max(timedelta(seconds=1 / rate), timedelta(milliseconds=1))
+        )
+        due = max(earliest, self._last_due.get(target, earliest)) + step
         self._last_due[target] = due
         return due
+
+    def waits_elsewhere(self, target: str, now: datetime) -> bool:
+        """Whether deliveries of the target wait in CouchDB that a new one must not pass."""
+        last = self._last_due.get(target)
+        if last is not None and last <= now:
+            del self._last_due[target]
+            return False
+        return last is not None

@@ -127,6 +127,16 @@ def _again(
 
 
 def _end(delivery: Delivery, status: Status, error: DeliveryError | None) -> None:
+    if (
+        error is not None
+        and status is not Status.UNCERTAIN
+        and any(a.outcome == "uncertain" for a in delivery.attempts)
+    ):
+        # It may stand where it was sent: that it failed, or was never sent, is more than anybody knows.
+        status = Status.UNCERTAIN
+        error = DeliveryError(
+            code=error.code, reason=f"{error.reason}; an earlier attempt had no answer and may have arrived"
+        )
     delivery.status = status
     delivery.next_attempt_at = None
     delivery.error = error
