@@ -16,6 +16,7 @@ from router.delivery.job import Job
 from router.delivery.recorder import Recorder
 from router.delivery.throttle import Throttle
 from router.delivery.verdict import conclude, expire
+from router.delivery.window import Window
 from router.documents.delivery import Attempt, Delivery, Status
 from router.documents.timestamps import utc_now
 from router.settings import ChannelSettings
@@ -28,18 +29,6 @@ LONGEST_WAIT_IN_MEMORY_SECONDS = 5.0
 """A delivery that must wait longer than this waits in CouchDB, where it takes no place in the window."""
 SWEEP_SECONDS = 0.25
 """How often first attempts that take long are looked for."""
-
-
-SLOW_SECONDS = 1.0
-"""An attempt that takes longer is slow: what is queued behind it waits elsewhere."""
-LONGEST_SLOW_SECONDS = 300.0
-"""Longest time that deliveries wait elsewhere because their target is slow."""
-WINDOW_CHARS = 32 * 1024 * 1024
-"""Characters of message bodies that a lane holds in memory, however few messages that is."""
-RESERVED_SHARE = 4
-"""One place in so many of the window is kept for targets with little to send."""
-QUOTA_SHARE = 10
-"""One place in so many of those may be taken by the same target."""
 
 
 class Offer(Enum):
@@ -72,61 +61,49 @@ class Lane:
         self._channel = channel
         self._settings = settings
         self._recorder = recorder
-        self._window = window
+        self._window = Window(window)
         self._pending_after_seconds = pending_after_seconds
         self._on_waiting = on_waiting
         self._hide = hide
         self._random = random
-        self._held: dict[str, Job] = {}
-        self._unrecorded: dict[str, tuple[float, Job]] = {}
         self._queues: dict[str, deque[Job]] = {}
         self._slots = asyncio.Semaphore(settings.concurrency)
         self._throttle = Throttle(settings)
-        self._reserve = window // RESERVED_SHARE
-        self._quota = max(1, self._reserve // QUOTA_SHARE)
-        self._held_chars = 0
-        self._attempt_since: dict[str, float] = {}
-        self._slow_streak: dict[str, int] = {}
         self._stopping = asyncio.Event()
         self._workers: set[asyncio.Task[None]] = set()
         self._failure: asyncio.Future[None] | None = None
-        self._departed: set[str] | None = None
 
     # --- what others see
 
     @property
     def room(self) -> int:
         """How many more deliveries fit, but for the places that are kept for targets with little to send."""
-        return max(0, self._window - self._reserve - len(self._held))
+        return self._window.room
 
     def holds(self, delivery_id: str) -> bool:
         """Whether the delivery is in the window."""
-        return delivery_id in self._held
+        return delivery_id in self._window
 
     @property
     def held(self) -> int:
         """How many deliveries are in the window."""
-        return len(self._held)
+        return len(self._window)
 
     def watch_departures(self) -> set[str]:
         """A set that is filled, from now to the next call, with the ids that leave the window: what CouchDB said of them
         before they left is old news."""
-        self._departed = set()
-        return self._departed
+        return self._window.watch_departures()
 
     def offer(self, job: Job) -> Offer:
         """Take `job` into the window, if it has a place there; one that is in the window already is taken as it is."""
         delivery_id = job.delivery.id
-        if delivery_id in self._held:
+        if delivery_id in self._window:
             job.recorded()
             return Offer.TAKEN
         refusal = self._refusal(job)
         if refusal is not None:
             return refusal
-        self._held[delivery_id] = job
-        self._held_chars += job.size_chars
-        if not job.is_recorded:
-            self._unrecorded[delivery_id] = (asyncio.get_running_loop().time(), job)
+        self._window.add(job, self._now())
         target = job.target.identity
         queue = self._queues.get(target)
         if queue is None:
@@ -141,7 +118,7 @@ class Lane:
         """Write into a delivery that is to wait in CouchDB when it is due: behind the others of its target."""
         target = job.target.identity
         queued = len(self._queues.get(target, ()))
-        seconds = max(self._slow_seconds(target), self._throttle.queue_seconds(queued))
+        seconds = max(self._throttle.slow_seconds(target, self._now()), self._throttle.queue_seconds(queued))
         job.delivery.next_attempt_at = self._throttle.due(target, utc_now() + timedelta(seconds=seconds))
 
     def _refusal(self, job: Job) -> Offer | None:
@@ -151,24 +128,11 @@ class Lane:
             return Offer.LATER
         if self._throttle.queue_seconds(queued) > LONGEST_WAIT_IN_MEMORY_SECONDS:
             return Offer.LATER
-        if queued and self._slow_seconds(target) > 0:
+        if queued and self._throttle.slow_seconds(target, self._now()) > 0:
             return Offer.LATER
-        free = self._window - len(self._held)
-        if free <= 0 or self._stopping.is_set():
+        if self._stopping.is_set() or not self._window.has_place_for(job, queued):
             return Offer.FULL
-        if self._held and self._held_chars + job.size_chars > WINDOW_CHARS:
-            return Offer.FULL
-        # The last places are for targets with little to send: one with a flood must not keep them out.
-        return Offer.FULL if free <= self._reserve and queued >= self._quota else None
-
-    def _slow_seconds(self, target: str) -> float:
-        """For how long what is queued behind a slow attempt had better wait elsewhere; 0 where no attempt is slow."""
-        since = self._attempt_since.get(target)
-        if since is None or asyncio.get_running_loop().time() - since < SLOW_SECONDS:
-            return 0.0
-        return min(
-            LONGEST_WAIT_IN_MEMORY_SECONDS * 2.0 ** min(self._slow_streak.get(target, 0), 10), LONGEST_SLOW_SECONDS
-        )
+        return None
 
     async def run(self) -> None:
         """Look after the workers until cancelled. Raises what a worker raised: a fault of ours, never the other side's."""
@@ -235,21 +199,13 @@ class Lane:
             delivery.updated_at = began
             await self._recorder.write(delivery)
             self._has_document(job)
-        loop = asyncio.get_running_loop()
-        start = self._attempt_since[target] = loop.time()
-        self._throttle.sent(target, start)
+        self._throttle.begin(target, self._now())
         try:
             outcome = self._without_secrets(job, await self._send(job))
         finally:
-            del self._attempt_since[target]
-        took = loop.time() - start
-        took_ms = round(took * 1000)
-        if took < SLOW_SECONDS:
-            self._slow_streak.pop(target, None)
-        else:
-            self._slow_streak[target] = self._slow_streak.get(target, 0) + 1
+            took_seconds = self._throttle.end(target, self._now())
         if isinstance(outcome, Retry) and outcome.pauses is not None:
-            asked = self._throttle.pause(target, outcome, loop.time())
+            asked = self._throttle.pause(target, outcome, self._now())
             log.info(
                 "asked to slow down", channel=self.name, scope=outcome.pauses, seconds=asked, reason=outcome.reason
             )
@@ -257,12 +213,12 @@ class Lane:
             delivery,
             outcome,
             began=began,
-            took_ms=took_ms,
+            took_ms=round(took_seconds * 1000),
             now=utc_now(),
             settings=self._settings,
             random=self._random,
         )
-        _log_attempt(delivery, outcome, took_ms)
+        _log_attempt(delivery, outcome, round(took_seconds * 1000))
         return outcome
 
     async def _send(self, job: Job) -> Outcome:
@@ -297,7 +253,10 @@ class Lane:
     # --- waiting
 
     def _delay_seconds(self, target: str) -> float:
-        return self._throttle.wait_seconds(target, asyncio.get_running_loop().time())
+        return self._throttle.wait_seconds(target, self._now())
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
 
     async def _rest(self, seconds: float) -> None:
         try:
@@ -315,16 +274,12 @@ class Lane:
     def _leave(self, job: Job) -> None:
         delivery = job.delivery
         self._has_document(job)
-        if self._held.pop(delivery.id, None) is not None:
-            self._held_chars -= job.size_chars
-        if self._departed is not None:
-            self._departed.add(delivery.id)
+        self._window.remove(job)
         if not delivery.status.is_final and delivery.next_attempt_at is not None:
             self._on_waiting(delivery.next_attempt_at)
 
     def _has_document(self, job: Job) -> None:
-        self._unrecorded.pop(job.delivery.id, None)
-        job.recorded()
+        self._window.has_document(job)
 
     async def _hand_back(self, target: str, queue: deque[Job], delay_seconds: float, keep: int = 0) -> None:
         """Let what is queued for a target, but for the first `keep`, wait in CouchDB."""
@@ -337,18 +292,14 @@ class Lane:
 
     async def _clear_behind_slow_ones(self) -> None:
         """What is queued behind an attempt that takes long waits in CouchDB: a target that hangs must not fill the window."""
-        for target in list(self._attempt_since):
-            queue, seconds = self._queues.get(target), self._slow_seconds(target)
+        for target in self._throttle.under_way:
+            queue, seconds = self._queues.get(target), self._throttle.slow_seconds(target, self._now())
             if queue is not None and len(queue) > 1 and seconds > 0:
                 await self._hand_back(target, queue, seconds, keep=1)
 
     async def _record_slow_ones(self) -> None:
         """Write down as PENDING what has been here for a while, so that the feed's checkpoint need not wait for it."""
-        now = asyncio.get_running_loop().time()
-        for delivery_id, (since, job) in list(self._unrecorded.items()):
-            if now - since < self._pending_after_seconds:
-                return  # They stand in the order of their arrival.
-            del self._unrecorded[delivery_id]
+        for job in self._window.without_document_since(self._now() - self._pending_after_seconds):
             await self._recorder.submit(job.delivery, partial(self._has_document, job))
 
     def _worker_ended(self, worker: asyncio.Task[None]) -> None:

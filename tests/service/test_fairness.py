@@ -113,7 +113,7 @@ async def test_what_the_other_side_says_back_holds_no_secret_in_a_document(
 async def test_large_messages_do_not_fill_the_memory(
     couchdb_settings: CouchDBSettings, desk: Desk, postbox: Postbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("router.delivery.lane.WINDOW_CHARS", 300_000)
+    monkeypatch.setattr("router.delivery.window.WINDOW_CHARS", 300_000)
     gate = asyncio.Event()
     postbox.always = after(gate, Sent(None))
     kinds = {"postbox": postbox.kind()}
