@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from urllib.parse import urlsplit
 
 from pydantic import ValidationError
@@ -70,10 +71,7 @@ def read_mapping(document: JsonObject, readers: MappingOf[str, Reader]) -> Mappi
             place = ("mapping", name, channel)
             reader = readers.get(channel)
             if reader is None:
-                known = ", ".join(sorted(readers))
-                warnings.append(
-                    Problem(path_text(place), f"this router knows no channel {channel!r}; it knows {known}")
-                )
+                warnings.append(Problem(path_text(place), _unknown(channel, readers)))
                 targets += [unread_target(channel, value) for value in values]
                 continue
             if reader.missing is not None:
@@ -96,6 +94,12 @@ def read_mapping(document: JsonObject, readers: MappingOf[str, Reader]) -> Mappi
     if problems:
         raise InvalidMappingError(problems)
     return Mapping(parsed.rev, groups, tuple(warnings), document)
+
+
+def _unknown(channel: str, readers: MappingOf[str, Reader]) -> str:
+    close = get_close_matches(channel, readers, n=1)
+    meant = f"did you mean {close[0]}?" if close else f"it knows {', '.join(sorted(readers))}"
+    return f"this router knows no channel {channel!r}, so nothing is sent there; {meant}"
 
 
 def unread_target(channel: str, value: JsonValue) -> Target:
