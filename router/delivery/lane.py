@@ -284,10 +284,12 @@ class Lane:
     async def _hand_back(self, target: str, queue: deque[Job], delay_seconds: float, keep: int = 0) -> None:
         """Let what is queued for a target, but for the first `keep`, wait in CouchDB."""
         earliest = utc_now() + timedelta(seconds=delay_seconds)
-        handed = [queue.pop() for _ in range(len(queue) - keep)]
-        for job in reversed(handed):
+        handed = [queue.pop() for _ in range(len(queue) - keep)][::-1]
+        # All at once, before anything is waited for: one that comes in between is due behind them all.
+        for job in handed:
             job.delivery.next_attempt_at = self._throttle.due(target, earliest)
             job.delivery.updated_at = utc_now()
+        for job in handed:
             await self._record(job)
 
     async def _clear_behind_slow_ones(self) -> None:
