@@ -14,7 +14,7 @@ from router.couch import design
 from router.couch.database import Database, ViewRow
 from router.couch.patience import Patience
 from router.delivery.job import Job
-from router.delivery.lane import Lane, Offer
+from router.delivery.lane import Lane
 from router.delivery.recorder import Recorder
 from router.delivery.verdict import fail, interrupted, open_intent
 from router.documents.delivery import Delivery, Status
@@ -172,13 +172,11 @@ class Backlog:
             job = self._job(delivery, messages, rendered)
             if job is None:
                 await self._recorder.write(delivery)
-            else:
-                offer = self._lane.offer(job)
-                if offer is Offer.FULL:
-                    return done, True
-                if offer is Offer.LATER:
-                    self._lane.postpone(job)
-                    await self._recorder.submit(delivery, partial(self._postponed, delivery))
+            elif self._lane.must_wait(job):
+                self._lane.postpone(job)
+                await self._recorder.submit(delivery, partial(self._postponed, delivery))
+            elif not self._lane.offer(job):
+                return done, True
             done += 1
         return done, False
 

@@ -11,7 +11,7 @@ from router.couch.database import Database
 from router.couch.patience import Patience
 from router.delivery.backlog import Backlog
 from router.delivery.job import Job
-from router.delivery.lane import Lane, Offer
+from router.delivery.lane import Lane
 from router.delivery.recorder import Recorder
 from router.delivery.verdict import fail
 from router.documents.delivery import Delivery
@@ -56,14 +56,13 @@ class Dispatcher:
         lane, backlog = self._lanes.get(channel), self._backlogs.get(channel)
         if lane is None or backlog is None:
             await self._end(job, channel)
-        elif not lane.holds(job.delivery.id) and backlog.is_ahead_of(job):
+        elif lane.holds(job.delivery.id):
+            lane.offer(job)
+        elif lane.must_wait(job):
+            lane.postpone(job)
             await backlog.spill(job)
-        else:
-            offer = lane.offer(job)
-            if offer is Offer.LATER:
-                lane.postpone(job)
-            if offer is not Offer.TAKEN:
-                await backlog.spill(job)
+        elif backlog.is_ahead_of(job) or not lane.offer(job):
+            await backlog.spill(job)
 
     async def run(self) -> None:
         """Run all lanes and their backlogs until cancelled."""

@@ -5,7 +5,6 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from enum import Enum
 from functools import partial
 from random import Random
 
@@ -29,16 +28,6 @@ LONGEST_WAIT_IN_MEMORY_SECONDS = 5.0
 """A delivery that must wait longer than this waits in CouchDB, where it takes no place in the window."""
 SWEEP_SECONDS = 0.25
 """How often first attempts that take long are looked for."""
-
-
-class Offer(Enum):
-    """What became of a job that was offered to a lane."""
-
-    TAKEN = "taken"
-    FULL = "full"
-    """The window has no room for it now."""
-    LATER = "later"
-    """Its target has more to send than can leave soon: it is to wait in CouchDB until `Lane.postpone` says."""
 
 
 class Lane:
@@ -94,15 +83,30 @@ class Lane:
         before they left is old news."""
         return self._window.watch_departures()
 
-    def offer(self, job: Job) -> Offer:
-        """Take `job` into the window, if it has a place there; one that is in the window already is taken as it is."""
-        delivery_id = job.delivery.id
-        if delivery_id in self._window:
+    def must_wait(self, job: Job) -> bool:
+        """Whether `job` is to wait in CouchDB though there may be room: its target has more to send than can leave soon, or
+        deliveries there that a new one must not pass. `postpone` says until when."""
+        target, queued = job.target.identity, self._queued(job)
+        if not job.is_recorded and self._throttle.waits_elsewhere(target, utc_now()):
+            return True
+        if self._throttle.queue_seconds(queued) > LONGEST_WAIT_IN_MEMORY_SECONDS:
+            return True
+        return queued > 0 and self._throttle.slow_seconds(target, self._now()) > 0
+
+    def postpone(self, job: Job) -> None:
+        """Write into a delivery that must wait when it is due: behind the others of its target."""
+        target = job.target.identity
+        slow_seconds = self._throttle.slow_seconds(target, self._now())
+        seconds = max(slow_seconds, self._throttle.queue_seconds(self._queued(job)))
+        job.delivery.next_attempt_at = self._throttle.due(target, utc_now() + timedelta(seconds=seconds))
+
+    def offer(self, job: Job) -> bool:
+        """Take `job` into the window. False when there is no place for it; one that is in the window already is taken."""
+        if job.delivery.id in self._window:
             job.recorded()
-            return Offer.TAKEN
-        refusal = self._refusal(job)
-        if refusal is not None:
-            return refusal
+            return True
+        if self._stopping.is_set() or not self._window.has_place_for(job, self._queued(job)):
+            return False
         self._window.add(job, self._now())
         target = job.target.identity
         queue = self._queues.get(target)
@@ -112,27 +116,10 @@ class Lane:
             self._workers.add(worker)
             worker.add_done_callback(self._worker_ended)
         queue.append(job)
-        return Offer.TAKEN
+        return True
 
-    def postpone(self, job: Job) -> None:
-        """Write into a delivery that is to wait in CouchDB when it is due: behind the others of its target."""
-        target = job.target.identity
-        queued = len(self._queues.get(target, ()))
-        seconds = max(self._throttle.slow_seconds(target, self._now()), self._throttle.queue_seconds(queued))
-        job.delivery.next_attempt_at = self._throttle.due(target, utc_now() + timedelta(seconds=seconds))
-
-    def _refusal(self, job: Job) -> Offer | None:
-        target = job.target.identity
-        queued = len(self._queues.get(target, ()))
-        if not job.is_recorded and self._throttle.waits_elsewhere(target, utc_now()):
-            return Offer.LATER
-        if self._throttle.queue_seconds(queued) > LONGEST_WAIT_IN_MEMORY_SECONDS:
-            return Offer.LATER
-        if queued and self._throttle.slow_seconds(target, self._now()) > 0:
-            return Offer.LATER
-        if self._stopping.is_set() or not self._window.has_place_for(job, queued):
-            return Offer.FULL
-        return None
+    def _queued(self, job: Job) -> int:
+        return len(self._queues.get(job.target.identity, ()))
 
     async def run(self) -> None:
         """Look after the workers until cancelled. Raises what a worker raised: a fault of ours, never the other side's."""
