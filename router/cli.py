@@ -24,6 +24,7 @@ from router.commands.status import status_command
 from router.couch.database import Database
 from router.couch.errors import BadAddress, CouchError
 from router.documents.json_types import JsonObject
+from router.documents.message import check_message_id
 from router.logs import configure_logs
 from router.routing.mapping import Reader
 from router.service import Service, readers
@@ -88,6 +89,14 @@ def _with_database(command: Callable[[_Context, Database], Awaitable[Exit]]) -> 
     raise typer.Exit(asyncio.run(run()))
 
 
+def _checked(message_id: str, context: _Context) -> str:
+    """`message_id` if a message can have it. Raises BadArgument."""
+    try:
+        return check_message_id(message_id, context.mapping_id)
+    except ValueError as error:
+        raise BadArgument(str(error)) from None
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"router {__version__}")
@@ -135,7 +144,8 @@ def setup(
         typer.Option(
             "--user",
             metavar="ROLE=NAME",
-            help="Also make a CouchDB user: app=…, admin=… or router=…; the password is asked for, or made and shown once.",
+            help="Also make a CouchDB user: app=…, admin=… or router=…; the password is asked for, or made for a new user and "
+            "shown once.",
         ),
     ] = None,
     password_stdin: Annotated[
@@ -208,9 +218,9 @@ def send(
         content["link"] = {"url": link, **({"text": link_text} if link_text else {})}
     content.update({key: value for key, value in (("subject", subject), ("body", text), ("event", event)) if value})
     _with_database(
-        lambda _, database: send_command(
+        lambda context, database: send_command(
             database,
-            message_id or f"message-{uuid4()}",
+            f"message-{uuid4()}" if message_id is None else _checked(message_id, context),
             content,
             wait_seconds=timeout_seconds if wait else None,
             as_json=as_json,
@@ -221,13 +231,17 @@ def send(
 @app.command(epilog=EPILOG)
 def status(message_id: MessageId, as_json: AsJson = False) -> None:
     """Show what became of a message: each target, its state, attempts, next try, and why."""
-    _with_database(lambda _, database: status_command(database, message_id, as_json=as_json))
+    _with_database(lambda context, database: status_command(database, _checked(message_id, context), as_json=as_json))
 
 
 @app.command(epilog=EPILOG)
 def retry(message_id: MessageId, as_json: AsJson = False) -> None:
     """Have another try made at every target that did not get the message."""
-    _with_database(lambda context, database: retry_command(database, message_id, context.kinds.keys(), as_json=as_json))
+    _with_database(
+        lambda context, database: retry_command(
+            database, _checked(message_id, context), context.kinds.keys(), as_json=as_json
+        )
+    )
 
 
 @app.command(epilog=EPILOG)
@@ -242,7 +256,7 @@ def demo(
 
 @mapping_app.command("show", epilog=EPILOG)
 def mapping_show(as_json: AsJson = False) -> None:
-    """Show the mapping document, its problems, and whether it is in force."""
+    """Show the mapping, its problems, and whether it is in force: the last good one while the document is invalid."""
     _with_database(
         lambda context, database: show_command(database, context.mapping_id, context.readers, as_json=as_json)
     )

@@ -12,10 +12,10 @@ from router.channels.not_configured import NotConfigured
 from router.channels.registry import AnyKind
 from router.couch.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from router.couch.database import Database
-from router.couch.errors import CouchError
+from router.couch.errors import Conflict, CouchError, LoginRefused, Refused
 from router.couch.feed import Feed
 from router.couch.mapping_store import MappingStore
-from router.couch.patience import Patience
+from router.couch.patience import Complaint, Patience
 from router.couch.setup import setup
 from router.delivery.dispatcher import Dispatcher
 from router.delivery.intake import Intake
@@ -25,10 +25,11 @@ from router.delivery.unroutable import Unroutable
 from router.delivery.watermark import Watermark
 from router.documents.delivery import Delivery
 from router.documents.json_types import JsonValue
+from router.logs import HideSecrets
 from router.routing.mapping import Mapping as RoutingMapping
 from router.routing.mapping import Reader
 from router.settings import ChannelSettings, Settings
-from router.settings_loading import channel_settings
+from router.settings_loading import channel_settings, secrets_of
 
 log = structlog.stdlib.get_logger("router.service")
 
@@ -59,6 +60,7 @@ class Service:
         self._first_since: JsonValue = "now" if since_now else 0
         self._readers = readers(kinds, settings)
         self._patience = Patience(settings.feed)
+        self._hide = HideSecrets(secrets_of(settings)).hide_text
         self._stop = asyncio.Event()
         self._index: tuple[RoutingMapping | None, TargetIndex] = (None, TargetIndex(None, self._readers))
 
@@ -67,10 +69,15 @@ class Service:
         self._stop.set()
 
     async def run(self) -> None:
-        """Route until `stop` is called. Raises BadAddress when CouchDB's address makes no sense."""
+        """Route until `stop` is called.
+
+        Raises BadAddress when CouchDB's address makes no sense, and LoginRefused when it refuses our login at the start:
+        waiting would not mend that. While it runs it waits for that too, since somebody may be changing the password.
+        """
         settings = self._settings
         async with AsyncExitStack() as stack:
             database = await stack.enter_async_context(Database(settings.couchdb))
+            self._mapping = MappingStore(database, settings.couchdb.mapping_id, self._readers, self._patience)
             starting = asyncio.create_task(self._start(database))
             stopping = asyncio.create_task(self._stop.wait())
             await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -78,14 +85,19 @@ class Service:
             if not starting.done():
                 starting.cancel()
                 await asyncio.gather(starting, return_exceptions=True)
-                log.info("stopped before CouchDB could be reached")
+                log.info("stopped before everything was read that is needed to start")
                 return
             since, identity = await starting
-            self._mapping = MappingStore(database, settings.couchdb.mapping_id, self._readers, self._patience)
-            await self._mapping.load()
+            self._patience.repair = partial(self._set_up, database)
             self._recorder = Recorder(database, self._patience)
             self._dispatcher = Dispatcher(
-                self._open_channels(stack), database, self._recorder, settings, self._patience, self._find_target
+                self._open_channels(stack),
+                database,
+                self._recorder,
+                settings,
+                self._patience,
+                self._find_target,
+                self._hide,
             )
             self._watermark = Watermark(since if since != "now" else None)
             await self._run_parts(database, since, identity)
@@ -95,7 +107,9 @@ class Service:
     async def _start(self, database: Database) -> tuple[JsonValue, str]:
         """Wait for CouchDB, see to the database, and find where to begin."""
         log.info("starting", couchdb=database.session.login.server, database=database.name)
+        await self._patience.until_done("logging in", database.user, unless=(LoginRefused,))
         await self._patience.until_done("setting up the database", partial(self._set_up, database))
+        await self._mapping.load()
         identity = await self._patience.until_done("asking which database this is", database.identity)
         checkpoint = await self._patience.until_done("reading the checkpoint", partial(load_checkpoint, database))
         if checkpoint is None:
@@ -198,11 +212,18 @@ class Service:
 
     async def _checkpoint_now_and_then(self, database: Database) -> None:
         saved = self._watermark.position
+        complaint = Complaint("saving the checkpoint")
         while True:
             await asyncio.sleep(self._settings.feed.checkpoint_interval_seconds)
             position = self._watermark.position
             if position is not None and position != saved:
-                await self._patience.until_done("saving the checkpoint", partial(self._save, database, position))
+                try:
+                    await self._patience.until_done("saving the checkpoint", partial(self._save, database, position))
+                except (Conflict, Refused) as error:
+                    # Without it a restart reads the feed from further back; what was sent has its document by then.
+                    complaint.trouble(str(error))
+                    continue
+                complaint.over()
                 saved = position
 
     async def _save(self, database: Database, position: JsonValue) -> None:

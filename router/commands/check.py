@@ -1,21 +1,24 @@
 """`router check`: everything that can be tried without telling anybody anything, as a table."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from router.channels.registry import AnyKind
-from router.commands.output import Exit, print_json, print_table, say
+from router.commands.output import Exit, counted, print_json, print_table, say
 from router.couch.database import Database
 from router.couch.design import DESIGN_ID, design_document
 from router.couch.errors import CouchError
-from router.couch.mapping_store import STATUS_ID
+from router.couch.mapping_store import STATUS_ID, revision_in_force
+from router.documents.problems import Problem
 from router.routing.mapping import InvalidMappingError, Reader, read_mapping
 from router.settings import Settings
 from router.settings_loading import channel_settings
 
 CHANNEL_TIMEOUT_SECONDS = 30.0
 """How long one channel's check may take in all."""
+MOST_LISTED = 20
+"""How many problems of the mapping stand in the table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +28,7 @@ class Finding:
     part: str
     what: str
     state: str
-    """`ok`, `wrong`, or `off` for a channel that has no settings and that the mapping does not use."""
+    """`ok`, `wrong`, or `off` for a channel of which nothing is set and that the mapping does not use."""
     detail: str
 
 
@@ -97,21 +100,37 @@ async def _check_mapping(
     try:
         mapping = read_mapping(document, readers)
     except InvalidMappingError as error:
-        findings.extend(_wrong("mapping", problem.path, problem.reason) for problem in error.problems)
-        status = await database.get(STATUS_ID)
-        if status is not None and status.get("in_force_rev"):
-            findings.append(_ok("mapping", "in force", f"the last good one, revision {status['in_force_rev']}"))
+        findings += _listed(error.problems)
+        try:
+            in_force = revision_in_force(await database.get(STATUS_ID))
+        except ValueError as damage:
+            findings.append(_wrong("mapping", "in force", str(damage)))
+        else:
+            if in_force is not None:
+                findings.append(_ok("mapping", "in force", f"the last good one, revision {in_force}"))
         return set()
-    findings.append(_ok("mapping", "read", f"{mapping_id}, revision {mapping.rev}, {len(mapping.groups)} groups"))
-    findings.extend(_wrong("mapping", warning.path, warning.reason) for warning in mapping.warnings)
+    findings.append(
+        _ok("mapping", "read", f"{mapping_id}, revision {mapping.rev}, {counted(len(mapping.groups), 'group')}")
+    )
+    findings += _listed(mapping.warnings)
     return {target.channel for group in mapping.groups.values() for target in group.targets}
+
+
+def _listed(problems: Sequence[Problem]) -> list[Finding]:
+    found = [_wrong("mapping", problem.path, problem.reason) for problem in problems[:MOST_LISTED]]
+    more = len(problems) - MOST_LISTED
+    if more > 0:
+        found.append(_wrong("mapping", f"and {more} more", "`router mapping show` lists them all"))
+    return found
 
 
 async def _check_channel(settings: Settings, kind: AnyKind, is_used: bool) -> list[Finding]:
     section = channel_settings(settings, kind.name)
     missing = kind.missing(section)
     if missing is not None:
-        return [Finding(kind.name, "settings", "wrong" if is_used else "off", missing)]
+        # Whoever set one of its variables means to use it.
+        is_wanted = is_used or bool(section.model_fields_set)
+        return [Finding(kind.name, "settings", "wrong" if is_wanted else "off", missing)]
     channel = kind.open(section)
     try:
         async with asyncio.timeout(CHANNEL_TIMEOUT_SECONDS):

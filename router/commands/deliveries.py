@@ -2,10 +2,11 @@
 
 from datetime import datetime
 
-from router.commands.output import print_json, print_table
+from router.commands.output import print_json, print_table, shortened
 from router.couch import design
 from router.couch.database import Database
 from router.documents.delivery import Delivery
+from router.documents.message import is_message
 from router.documents.reading import read_delivery
 from router.documents.timestamps import utc_now
 
@@ -15,6 +16,16 @@ async def deliveries_of(database: Database, message_id: str) -> list[Delivery]:
     rows = await database.view(design.NAME, design.BY_MESSAGE, keys=[message_id], include_docs=True)
     deliveries = [read_delivery(row.document) for row in rows if row.document is not None]
     return sorted(deliveries, key=lambda delivery: (delivery.channel or "", delivery.id))
+
+
+async def why_none(database: Database, message_id: str) -> str:
+    """The sentence about a message that has no delivery documents. May raise any CouchError."""
+    document = await database.get(message_id)
+    if document is None:
+        return f"there is no document {message_id!r} in database {database.name!r}"
+    if not is_message(document):
+        return f"document {message_id!r} is no message: its `content` has no `to`"
+    return f"message {message_id!r} has not been routed yet; is the router running?"
 
 
 def show_deliveries(deliveries: list[Delivery], *, as_json: bool) -> None:
@@ -27,7 +38,7 @@ def show_deliveries(deliveries: list[Delivery], *, as_json: bool) -> None:
         [
             (
                 delivery.channel or "(message)",
-                delivery.target or ", ".join(delivery.groups or ()),
+                shortened(delivery.target) if delivery.target else ", ".join(delivery.groups or ()),
                 delivery.group or "",
                 str(delivery.status),
                 str(len(delivery.attempts)),

@@ -1,5 +1,6 @@
 """How commands speak: tables for people, JSON for programs, one sentence for what went wrong."""
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
@@ -25,8 +26,10 @@ class BadArgument(ValueError):
     """An argument of a command that makes no sense; the text says which and what to write instead."""
 
 
-PIPED_WIDTH = 400
-"""How wide a table may be where there is no terminal to be too narrow for it."""
+PIPED_WIDTH = 160
+"""How wide a table may be where there is no terminal, and no COLUMNS says how wide."""
+MOST_TARGET_CHARS = 60
+"""How much of a target stands in a table."""
 
 STYLES = {
     "COMPLETE": "green",
@@ -50,8 +53,28 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: st
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in row))
-    # Piped, a table is as wide as it wants to be: a program or a file has no right margin.
-    Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH).print(table)
+    Console(highlight=False, width=_width()).print(table)
+
+
+def _width() -> int | None:
+    """How wide a table may be; None for as wide as the terminal is."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns) > 0:
+        return int(columns)
+    return None if sys.stdout.isatty() else PIPED_WIDTH
+
+
+def shortened(target: str) -> str:
+    """`target` as a table shows it: of a long one the beginning and the end, which tell it from others."""
+    if len(target) <= MOST_TARGET_CHARS:
+        return target
+    tail = (MOST_TARGET_CHARS - 1) // 2
+    return f"{target[: MOST_TARGET_CHARS - 1 - tail]}…{target[-tail:]}"
+
+
+def counted(number: int, thing: str) -> str:
+    """`1 group`, `2 groups`."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def print_json(value: JsonValue) -> None:
@@ -62,6 +85,13 @@ def print_json(value: JsonValue) -> None:
 def say(sentence: str) -> None:
     """A sentence on standard output."""
     Console(highlight=False, soft_wrap=True).print(Text(sentence))
+
+
+def warn(sentence: str) -> None:
+    """A sentence on standard error about what is odd, though it stops nothing."""
+    Console(stderr=True, highlight=False, soft_wrap=True).print(
+        Text("warning: ", style="bold yellow"), Text(sentence), sep=""
+    )
 
 
 def complain(sentence: str) -> None:

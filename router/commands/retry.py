@@ -2,8 +2,8 @@
 
 from collections.abc import Collection
 
-from router.commands.deliveries import deliveries_of, show_deliveries
-from router.commands.output import Exit, complain, say
+from router.commands.deliveries import deliveries_of, show_deliveries, why_none
+from router.commands.output import Exit, complain, print_json, say
 from router.couch.database import Database
 from router.documents.delivery import Delivery, Status
 from router.documents.timestamps import utc_now
@@ -16,7 +16,7 @@ async def retry_command(database: Database, message_id: str, channels: Collectio
     """
     deliveries = await deliveries_of(database, message_id)
     if not deliveries:
-        complain(f"message {message_id!r} has no delivery documents; `router status` says why")
+        complain(await why_none(database, message_id))
         return Exit.FAILED
     again: list[Delivery] = []
     for delivery in deliveries:
@@ -26,7 +26,10 @@ async def retry_command(database: Database, message_id: str, channels: Collectio
         elif delivery.status is not Status.COMPLETE:
             again.append(delivery)
     if not again:
-        say("nothing to try again")
+        if as_json:
+            print_json([])
+        else:
+            say("nothing to try again")
         return Exit.OK if all(delivery.status is Status.COMPLETE for delivery in deliveries) else Exit.FAILED
     results = await database.bulk([delivery.to_document() for delivery in again])
     refused = [(doc_id, result.reason or result.error) for doc_id, result in results.items() if result.rev is None]

@@ -3,14 +3,16 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from router.commands.output import BadArgument, Exit, complain, print_json, print_table, say
+from router.commands.mapping import in_force_despite
+from router.commands.output import BadArgument, Exit, complain, counted, print_json, print_table, say, shortened, warn
 from router.couch.database import Database
 from router.documents.json_types import JsonValue
 from router.documents.message import check_group_name
 from router.documents.problems import Problem
 from router.routing.mapping import InvalidMappingError, Mapping, Reader, read_mapping
-from router.routing.resolve import Resolution, resolve
+from router.routing.resolve import Reached, Resolution, resolve
 
 _EXPECTATION = re.compile(r"(?P<channel>[^\s=]+)=(?P<count>\d+)")
 
@@ -35,66 +37,122 @@ async def route_command(
     expect: str | None,
     as_json: bool,
 ) -> Exit:
-    """Show whom `groups` lead to. May raise any CouchError; BadArgument for a group name or an expectation that is none."""
+    """Show whom `groups` lead to, by the mapping in force where the document is invalid.
+
+    FAILED where somebody cannot be reached. May raise any CouchError; BadArgument for a group name or an expectation that
+    is none.
+    """
     expected = read_expectation(expect) if expect is not None else None
     for group in groups:
         try:
             check_group_name(group)
         except ValueError as error:
-            raise BadArgument(f"{group!r} {error}; in a shell, quote it: '#admins'") from None
+            raise BadArgument(f"GROUP {error}; in a shell, quote it: '#admins'") from None
     document = await database.get(mapping_id)
     if document is None:
         complain(f"there is no mapping document {mapping_id!r}; write one with `router mapping push FILE`")
         return Exit.FAILED
+    about_document: list[Problem] = []
     try:
         mapping = read_mapping(document, readers)
     except InvalidMappingError as error:
-        for problem in error.problems:
-            complain(str(problem))
-        return Exit.FAILED
+        last, about_document = await in_force_despite(error.problems, database, mapping_id, readers)
+        if last is None:
+            for problem in about_document:
+                complain(str(problem))
+            return Exit.FAILED
+        mapping = last
     resolution = resolve(mapping, groups)
-    counts = Counter(reached.target.channel for reached in resolution.reached)
-    problems = _problems(resolution, mapping)
+    answer = Answer(mapping, resolution, [*about_document, *_warnings(resolution, mapping)], frozenset(readers))
     if as_json:
-        print_json(_as_json(resolution, mapping, problems))
+        print_json(answer.as_json)
     else:
-        print_table(
-            ("channel", "target", "through"),
-            [(r.target.channel, r.target.shown, " > ".join(r.via)) for r in resolution.reached],
-        )
-        for problem in problems:
-            complain(str(problem))
-    if expected is not None and counts != expected:
-        complain(f"expected {_in_words(expected)}, got {_in_words(counts)}")
+        _show(answer)
+    if expected is not None and answer.counts != expected:
+        complain(f"expected {_in_words(expected)}, got {_in_words(answer.counts)}")
         return Exit.FAILED
-    if resolution.unknown or resolution.empty:
-        return Exit.FAILED
-    if not as_json:
-        say(f"{len(resolution.reached)} targets: {_in_words(counts)}")
-    return Exit.OK
+    return Exit.FAILED if answer.errors else Exit.OK
 
 
-def _problems(resolution: Resolution, mapping: Mapping) -> list[Problem]:
-    found = [Problem(group, "the mapping has no such group") for group in resolution.unknown]
-    found += [Problem(group, "leads to no target") for group in resolution.empty]
-    # A problem of a group that plays no part here would only distract.
-    found += [
-        w for w in mapping.warnings if any(w.path.startswith(f"mapping.{group}.") for group in resolution.followed)
-    ]
-    return found
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Who would get a message, and what is wrong or odd about that."""
+
+    mapping: Mapping
+    resolution: Resolution
+    warnings: list[Problem]
+    channels: frozenset[str]
+    """The channels that this router knows: a target of another one can never be reached."""
+
+    def can_reach(self, reached: Reached) -> bool:
+        """Whether the router has the channel of this target at all."""
+        return reached.target.channel in self.channels
+
+    @property
+    def counts(self) -> Counter[str]:
+        """How many targets there are to reach, by channel."""
+        return Counter(reached.target.channel for reached in self.resolution.reached if self.can_reach(reached))
+
+    @property
+    def errors(self) -> list[Problem]:
+        """Why somebody would not get the message."""
+        found = [Problem(group, "the mapping has no such group") for group in self.resolution.unknown]
+        found += [Problem(group, "leads to no target") for group in self.resolution.empty]
+        lost = Counter(r.target.channel for r in self.resolution.reached if not self.can_reach(r))
+        found += [
+            Problem(channel, f"{counted(count, 'target')} can never be reached: this router knows no such channel")
+            for channel, count in lost.items()
+        ]
+        return found
+
+    @property
+    def as_json(self) -> JsonValue:
+        """All of it, for programs."""
+        return {
+            "mapping_rev": self.mapping.rev,
+            "targets": [
+                {
+                    "channel": r.target.channel,
+                    "target": r.target.shown,
+                    "group": r.group,
+                    "via": list(r.via),
+                    "channel_known": self.can_reach(r),
+                }
+                for r in self.resolution.reached
+            ],
+            "unknown": list(self.resolution.unknown),
+            "empty": list(self.resolution.empty),
+            "problems": [
+                {"severity": severity, "path": problem.path, "reason": problem.reason}
+                for severity, problems in (("error", self.errors), ("warning", self.warnings))
+                for problem in problems
+            ],
+        }
 
 
-def _as_json(resolution: Resolution, mapping: Mapping, problems: list[Problem]) -> JsonValue:
-    return {
-        "mapping_rev": mapping.rev,
-        "targets": [
-            {"channel": r.target.channel, "target": r.target.shown, "group": r.group, "via": list(r.via)}
-            for r in resolution.reached
+def _show(answer: Answer) -> None:
+    for warning in answer.warnings:
+        warn(str(warning))
+    print_table(
+        ("channel", "target", "through"),
+        [
+            (
+                r.target.channel if answer.can_reach(r) else f"{r.target.channel} (unknown)",
+                shortened(r.target.shown),
+                " > ".join(r.via),
+            )
+            for r in answer.resolution.reached
         ],
-        "unknown": list(resolution.unknown),
-        "empty": list(resolution.empty),
-        "problems": [{"path": problem.path, "reason": problem.reason} for problem in problems],
-    }
+    )
+    for problem in answer.errors:
+        complain(str(problem))
+    counts = answer.counts
+    say(f"{counted(counts.total(), 'target')}: {_in_words(counts)}")
+
+
+def _warnings(resolution: Resolution, mapping: Mapping) -> list[Problem]:
+    # A problem of a group that plays no part here would only distract.
+    return [w for w in mapping.warnings if any(w.path.startswith(f"mapping.{group}.") for group in resolution.followed)]
 
 
 def _in_words(counts: Counter[str]) -> str:

@@ -37,8 +37,10 @@ async def send_command(
     except Conflict:
         complain(f"there is a document {message_id!r} already; choose another --id, a message is routed once by its id")
         return Exit.FAILED
-    if wait_seconds is None:
+    if wait_seconds is None or not as_json:
+        # Before the wait: whoever gives up waiting must know what to ask `router status` for.
         say(message_id)
+    if wait_seconds is None:
         return Exit.OK
     deliveries = await _wait(database, message_id, wait_seconds)
     if not deliveries:

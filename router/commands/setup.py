@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from router.commands.output import BadArgument, Exit, print_json, say
 from router.couch.database import Database
 from router.couch.design import ROLES
-from router.couch.setup import NewUser, make_users, setup
+from router.couch.setup import NewUser, UsersReport, make_users, setup
 
 ROLE_OF = {"app": ROLES.app, "admin": ROLES.admin, "router": ROLES.router}
 """What may stand before the `=` of `--user`, and the CouchDB role that it means."""
@@ -24,18 +24,22 @@ async def setup_command(
 ) -> Exit:
     """Prepare the database and make `users` (`role=name`). Raises BadArgument and any CouchError.
 
-    With `password_stdin`, each user's password is a line of standard input, in the order of `users`.
+    With `password_stdin`, each user's password is a line of standard input, in the order of `users`. A user who is there
+    and is given no password keeps the one it has.
     """
     wanted = [read_user(text) for text in users]
     given = read_passwords([name for _, name in wanted]) if password_stdin else {}
     report = await setup(database, mapping_id)
-    new, shown = [], {}
+    new: list[NewUser] = []
+    made_up: dict[str, str] = {}
     for role, name in wanted:
         password = given.get(name) or _ask_password(name)
         if password is None:
-            password = shown[name] = secrets.token_urlsafe(GENERATED_BYTES)
-        new.append(NewUser(name, SecretStr(password), (ROLE_OF[role],)))
-    made = await make_users(database, new) if new else None
+            made_up[name] = secrets.token_urlsafe(GENERATED_BYTES)
+        new.append(NewUser(name, SecretStr(password or made_up[name]), (ROLE_OF[role],), only_if_new=password is None))
+    made = await make_users(database, new) if new else UsersReport((), (), security_changed=False)
+    shown = {name: password for name, password in made_up.items() if name in made.created}
+    kept = [name for name in made_up if name not in made.created]
     # A database that got members just now is no longer open to everybody.
     warnings = (await setup(database, mapping_id)).warnings if new else report.warnings
     if as_json:
@@ -43,18 +47,20 @@ async def setup_command(
             {
                 "created_database": report.created_database,
                 "written": list(report.written),
-                "users_created": list(made.created) if made else [],
-                "users_updated": list(made.updated) if made else [],
+                "users_created": list(made.created),
+                "users_updated": list(made.updated),
                 "passwords": dict(shown),
+                "passwords_kept": list(kept),
                 "warnings": list(warnings),
             }
         )
         return Exit.OK
     say(f"database {database.name}: {'created' if report.created_database else 'there'}")
     say(f"design documents: {', '.join(report.written) + ' written' if report.written else 'current'}")
-    for name in (*made.created, *made.updated) if made else ():
+    for name in dict.fromkeys((*made.created, *made.updated)):
         said = f", password {shown[name]} (shown this once)" if name in shown else ""
-        say(f"user {name}: {'made' if made and name in made.created else 'changed'}{said}")
+        said = ", kept its password" if name in kept else said
+        say(f"user {name}: {'made' if name in made.created else 'there, has the role'}{said}")
     for warning in warnings:
         say(f"warning: {warning}")
     return Exit.OK
@@ -81,7 +87,7 @@ def read_passwords(names: Sequence[str]) -> dict[str, str]:
 
 
 def _ask_password(name: str) -> str | None:
-    """The password that somebody types; None when nobody does, so that one is made up."""
+    """The password that somebody types; None when nobody does."""
     if not sys.stdin.isatty():
         return None
-    return getpass(f"Password for {name} (empty: make one up): ") or None
+    return getpass(f"Password for {name} (empty: keep the one it has, or for a new user make one up): ") or None

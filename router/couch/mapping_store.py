@@ -1,17 +1,18 @@
 """The mapping in force: read from CouchDB, kept when an edit is bad, and reported on in a status document."""
 
 import asyncio
+import re
+from collections.abc import Awaitable, Callable, Sequence
 from collections.abc import Mapping as MappingOf
 from enum import StrEnum
-from functools import partial
 
 import structlog
 
 from router.couch.database import Database
-from router.couch.errors import Conflict
+from router.couch.errors import Conflict, Refused
 from router.couch.patience import Patience
 from router.documents.json_types import JsonObject, JsonValue
-from router.documents.problems import Problem
+from router.documents.problems import Problem, first_of
 from router.documents.timestamps import to_text, utc_now
 from router.routing.mapping import InvalidMappingError, Mapping, Reader, read_mapping
 
@@ -21,6 +22,13 @@ STATUS_ID = "router:mapping-status"
 """The document that an admin opens to see whether the last edit is in force."""
 LAST_GOOD = "notification-router-mapping"
 """The last good mapping is `_local/notification-router-mapping`: a restart must not lose it to a bad edit."""
+MOST_LISTED = 100
+"""How many problems, and how many warnings, stand in the status document and in the log; one more says how many are left."""
+CONFLICT_PAUSE_SECONDS = 0.5
+"""Pause before a document is written again that somebody else keeps writing."""
+REFUSED_PAUSE_SECONDS = 60.0
+"""Pause before a document that CouchDB refused is offered again, unless there is news to write before."""
+_REVISION = re.compile(r"\d{1,10}-[0-9A-Za-z]{1,64}")
 
 
 class State(StrEnum):
@@ -44,6 +52,7 @@ class MappingStore:
         self._lock = asyncio.Lock()
         self._seen_rev: str | None = None
         self._status: JsonObject | None = None
+        self._saved: Mapping | None = None
         self._publish = asyncio.Event()
         self.current: Mapping | None = None
         self.changed = asyncio.Event()
@@ -61,7 +70,7 @@ class MappingStore:
         if not isinstance(document, dict):
             return
         try:
-            self.current = read_mapping(document, self._readers)
+            self.current = self._saved = read_mapping(document, self._readers)
         except InvalidMappingError as error:
             log.warning("the last good mapping cannot be read any more", reason=str(error))
             return
@@ -93,7 +102,7 @@ class MappingStore:
             try:
                 mapping = read_mapping(document, self._readers)
             except InvalidMappingError as error:
-                for problem in error.problems:
+                for problem in first_of(error.problems, MOST_LISTED, "mapping"):
                     log.error(
                         "the mapping document is invalid"
                         + ("; the last good one stays in force" if self.current else ""),
@@ -106,7 +115,7 @@ class MappingStore:
                 return False
             self.current = mapping
             log.info("mapping in force", document=self._mapping_id, rev=rev, groups=len(mapping.groups))
-            for warning in mapping.warnings:
+            for warning in first_of(mapping.warnings, MOST_LISTED, "mapping"):
                 log.warning("problem in the mapping", path=warning.path, reason=warning.reason)
             self._note(State.OK, self._seen_rev, [])
             self.changed.set()
@@ -114,16 +123,37 @@ class MappingStore:
 
     def forget_revision(self) -> None:
         """The database is another one now: a revision seen before means nothing in it."""
-        self._seen_rev = None
+        self._seen_rev = self._saved = None
 
     async def run(self) -> None:
         """Write the status document, and the last good mapping, whenever they change, until cancelled."""
         while True:
             await self._publish.wait()
             self._publish.clear()
-            if self._status is None:
-                continue
-            await self._patience.until_done("writing the mapping's status document", partial(self._write, self._status))
+            # Each for itself: that one of them cannot be written is no reason to lose the other.
+            await self._try("writing the last good mapping", self._write_last_good)
+            await self._try("writing the mapping's status document", self._write_status)
+
+    async def _try(self, what: str, write: Callable[[], Awaitable[None]]) -> None:
+        """Write one of the two. That it is refused harms nobody's message, and must not end the router."""
+        try:
+            await self._patience.until_done(what, write)
+        except Conflict:
+            # Somebody else wrote it in between; what we know is newer.
+            self._publish_in(CONFLICT_PAUSE_SECONDS)
+        except Refused as error:
+            log.error(
+                "CouchDB refuses a document about the mapping; routing goes on. Have the database's validate_doc_update "
+                "functions let the router write it, and its max_document_size hold it",
+                what=what,
+                document=STATUS_ID if write == self._write_status else f"_local/{LAST_GOOD}",
+                reason=str(error),
+                again_in_seconds=REFUSED_PAUSE_SECONDS,
+            )
+            self._publish_in(REFUSED_PAUSE_SECONDS)
+
+    def _publish_in(self, seconds: float) -> None:
+        asyncio.get_running_loop().call_later(seconds, self._publish.set)
 
     _last_note: tuple[State, str | None, list[Problem]] = (State.MISSING, None, [])
 
@@ -142,20 +172,36 @@ class MappingStore:
         }
         self._publish.set()
 
-    async def _write(self, status: JsonObject) -> None:
-        if status["status"] == State.OK and self.current is not None:
-            await self._database.put_local(LAST_GOOD, {"document": self.current.document})
+    async def _write_last_good(self) -> None:
+        # Not only while the document is as it should be: a bad edit may follow a good one before that was written.
+        if (current := self.current) is not None and current is not self._saved:
+            await self._database.put_local(LAST_GOOD, {"document": current.document})
+            self._saved = current
+
+    async def _write_status(self) -> None:
+        status = self._status
+        if status is None:
+            return
         present = await self._database.get(STATUS_ID)
         if present is not None:
             if all(present.get(key) == value for key, value in status.items()):
                 return
             status = {**status, "_rev": present["_rev"]}
-        try:
-            await self._database.put({**status, "updated_at": to_text(utc_now())})
-        except Conflict:
-            # Somebody else wrote it in between; what we know is newer.
-            self._publish.set()
+        await self._database.put({**status, "updated_at": to_text(utc_now())})
 
 
-def _listed(problems: list[Problem] | tuple[Problem, ...]) -> list[JsonValue]:
-    return [{"path": problem.path, "reason": problem.reason} for problem in problems]
+def revision_in_force(status: JsonObject | None) -> str | None:
+    """The revision of the mapping in force that the status document names; None when it names none.
+
+    Raises ValueError when what stands there is no revision: somebody damaged the document.
+    """
+    rev = (status or {}).get("in_force_rev")
+    if rev is None or (isinstance(rev, str) and _REVISION.fullmatch(rev)):
+        return rev
+    raise ValueError(
+        f"{STATUS_ID} is damaged: its in_force_rev is no revision; restart the router, which writes it anew"
+    )
+
+
+def _listed(problems: Sequence[Problem]) -> list[JsonValue]:
+    return [{"path": problem.path, "reason": problem.reason} for problem in first_of(problems, MOST_LISTED, "mapping")]

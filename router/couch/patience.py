@@ -8,7 +8,7 @@ from typing import TypeVar
 import structlog
 
 from router.couch.backoff import Backoff
-from router.couch.errors import Conflict, CouchError, Refused, Unreachable
+from router.couch.errors import Conflict, CouchError, Refused, Unreachable, ViewMissing
 from router.settings import FeedSettings
 
 T = TypeVar("T")
@@ -53,25 +53,42 @@ class Patience:
         self._settings = settings
         self.away = Complaint("everything")
         """Speaks for whoever cannot reach CouchDB; also for the feed, which waits by itself."""
+        self.repair: Callable[[], Awaitable[None]] | None = None
+        """What puts a missing index back, where there is somebody who can; may raise any CouchError."""
+        self._repairing = asyncio.Lock()
 
-    async def until_done(self, what: str, call: Callable[[], Awaitable[T]]) -> T:
+    async def until_done(
+        self, what: str, call: Callable[[], Awaitable[T]], *, unless: tuple[type[CouchError], ...] = ()
+    ) -> T:
         """Await `call()` again and again until it works, with full-jitter backoff, and give its result.
 
-        `what` names it in the log when it fails though CouchDB answers. Conflict and Refused are answers, not trouble:
-        they are raised at once.
+        `what` names it in the log when it fails though CouchDB answers. A missing index is put back, if we may. Conflict
+        and Refused are answers, not trouble: they are raised at once, and so are those named in `unless`.
         """
         complaint = Complaint(what)
         backoff = Backoff(self._settings.backoff_base_seconds, self._settings.backoff_max_seconds)
         while True:
             try:
                 result = await call()
-            except (Conflict, Refused):
-                self.away.over()
-                raise
             except CouchError as error:
+                if isinstance(error, (Conflict, Refused, *unless)):
+                    self.away.over()
+                    raise
                 (self.away if isinstance(error, Unreachable) else complaint).trouble(str(error))
+                if isinstance(error, ViewMissing):
+                    await self._repair(complaint)
                 await asyncio.sleep(backoff.next_seconds())
             else:
                 self.away.over()
                 complaint.over()
                 return result
+
+    async def _repair(self, complaint: Complaint) -> None:
+        if self.repair is None:
+            return
+        try:
+            # One at a time: all who wait for an index find out at once that it is missing.
+            async with self._repairing:
+                await self.repair()
+        except CouchError as error:
+            complaint.trouble(str(error))

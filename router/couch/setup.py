@@ -42,6 +42,8 @@ class NewUser:
     name: str
     password: SecretStr
     roles: tuple[str, ...]
+    only_if_new: bool = False
+    """Whether the password is for a user to be made; one that is there keeps its own then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class UsersReport:
 
     created: tuple[str, ...]
     updated: tuple[str, ...]
-    """Users that were there: they have the new password now, and the roles beside those they had."""
+    """Users that were there: they have the roles beside those they had, and the new password unless it is `only_if_new`."""
     security_changed: bool
 
 
@@ -124,7 +126,7 @@ def _names_and_roles(security: JsonObject, section: str) -> list[JsonValue]:
 
 
 async def make_users(database: Database, users: Sequence[NewUser], roles: Roles = ROLES) -> UsersReport:
-    """Make users, or give those that are there the new password and roles, and let the three roles into the database.
+    """Make users, or give those that are there the roles and maybe the password, and let the three roles into the database.
 
     Nothing that is there is taken away: users keep their other roles, the database its admins and its other members.
     Raises SetupError when we are no server admin, DatabaseMissing, and ValueError for a name that nobody could log in with.
@@ -161,8 +163,11 @@ async def _make_user(people: Database, user: NewUser) -> bool:
             "type": "user",
             "name": user.name,
             "roles": _merged(before, user.roles),
-            "password": user.password.get_secret_value(),
         }
+        if present is None or not user.only_if_new:
+            document["password"] = user.password.get_secret_value()
+        if document == present:
+            return False
         try:
             await people.put(document)
         except Conflict:

@@ -18,16 +18,13 @@ from router.delivery.recorder import Recorder
 from router.delivery.watermark import Ticket, Watermark
 from router.documents.delivery import Delivery, Status, message_delivery_id
 from router.documents.json_types import JsonObject
-from router.documents.message import is_message
+from router.documents.message import OWN_PREFIXES, is_message
 from router.documents.reading import read_delivery
 from router.documents.timestamps import utc_now
 from router.rendering.rendered import Rendered
 from router.routing.route import Routed, refuse, route
 
 log = structlog.stdlib.get_logger("router.intake")
-
-OWN_PREFIXES = ("delivery:", "router:", "_design/")
-"""Documents of the router's own, and CouchDB's; never messages."""
 
 
 class Intake:

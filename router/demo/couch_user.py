@@ -8,7 +8,7 @@ import aiohttp
 from pydantic import ValidationError
 
 from router.documents.delivery import PREFIX, Delivery
-from router.documents.json_types import JsonObject
+from router.documents.json_types import JsonObject, JsonValue
 
 REQUEST_TIMEOUT_SECONDS: Final = 15.0
 
@@ -39,18 +39,16 @@ class CouchUser:
         """Every delivery document by its id. Raises aiohttp.ClientError."""
         first, last = quote(f'"{PREFIX}"'), quote(f'"{PREFIX[:-1]};"')
         rows = (await self.get(f"/_all_docs?startkey={first}&endkey={last}&include_docs=true")).get("rows")
-        found = [delivery_of(row) for row in rows] if isinstance(rows, list) else []
+        found = [delivery_of(document) for document in documents_in(rows)]
         return {delivery.id: delivery for delivery in found if delivery is not None}
 
-    async def changes(self, since: str) -> tuple[str, list[Delivery]]:
-        """Where the database stands now, and the delivery documents written since it stood at `since` (`0`, `now`).
+    async def changes(self, since: str) -> tuple[str, list[JsonObject]]:
+        """Where the database stands now, and the documents written since it stood at `since` (`0`, `now`), without deletions.
 
         Raises aiohttp.ClientError.
         """
         answer = await self.get(f"/_changes?since={quote(since)}&include_docs=true")
-        rows = answer.get("results")
-        found = [delivery_of(row) for row in rows] if isinstance(rows, list) else []
-        return str(answer.get("last_seq", since)), [delivery for delivery in found if delivery is not None]
+        return str(answer.get("last_seq", since)), documents_in(answer.get("results"))
 
     async def _request(self, method: str, path: str, body: JsonObject | None = None) -> tuple[int, JsonObject]:
         timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_SECONDS)
@@ -72,12 +70,18 @@ class Couch:
     app: CouchUser
     admin: CouchUser
     router: CouchUser
+    server_admin: CouchUser
 
 
-def delivery_of(row: object) -> Delivery | None:
-    """The delivery document of a row of `_all_docs` or `_changes`; None when it holds another document, or none."""
-    document = row.get("doc") if isinstance(row, dict) else None
-    if not isinstance(document, dict) or document.get("_deleted") or document.get("type") != "delivery":
+def documents_in(rows: JsonValue) -> list[JsonObject]:
+    """The documents in the rows of `_all_docs` or `_changes`, without deletions."""
+    found = [row.get("doc") for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    return [document for document in found if isinstance(document, dict) and not document.get("_deleted")]
+
+
+def delivery_of(document: JsonObject) -> Delivery | None:
+    """`document` as the delivery document that it is; None when it is another one."""
+    if document.get("type") != "delivery":
         return None
     try:
         return Delivery.model_validate(document)

@@ -19,9 +19,14 @@ def is_checkout() -> bool:
     return (CHECKOUT / "tests" / "peers" / "__main__.py").is_file() and (CHECKOUT / "pyproject.toml").is_file()
 
 
+def settings_file(folder: Path) -> Path:
+    """The demo's settings for the router, while the demo runs."""
+    return folder / ".env"
+
+
 @contextmanager
 def demo_folder() -> Iterator[Path]:
-    """An empty folder that no other demo uses while the block runs; what is in it stays until the next demo. Raises DemoError."""
+    """An empty folder that no other demo uses while the block runs; the logs in it stay until the next demo. Raises DemoError."""
     parent = CHECKOUT / ".local"
     parent.mkdir(exist_ok=True)
     for number in range(1, MOST_DEMOS + 1):

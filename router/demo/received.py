@@ -1,5 +1,6 @@
-"""Reads back what really arrived: the room as alice sees it, the mailboxes, and what the stand-ins were sent."""
+"""Reads back what really arrived: the rooms as alice sees them, the mailboxes, and what the stand-ins were sent."""
 
+import re
 from collections import deque
 from dataclasses import dataclass
 from typing import Final
@@ -16,6 +17,7 @@ MAILS_KEPT: Final = 1000
 """Mails that wait to be looked at; past that the oldest give way."""
 TIMELINE_EVENTS: Final = 100
 """Events of one room that one look shows at most."""
+_SLACK_LINK: Final = re.compile(r"<(?P<url>[^<>|]+)(?:\|(?P<label>[^<>]*))?>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +26,10 @@ class Arrival:
 
     channel: str
     target: str
-    """The room, the mailbox, the Slack channel or webhook path, the pubkey."""
+    """The room, the user whose direct chat it is, the mailbox, the Slack channel or webhook path, the pubkey."""
     text: str
     reference: str | None = None
-    """What the other side calls it, where it shows that."""
+    """What tells which delivery it is, where the other side shows that: the Matrix event id, the UUID in a mail's Message-ID."""
 
 
 class MailRoom(MailServer):
@@ -56,6 +58,7 @@ class Reader:
         self._alice = alice
         self._mail = mail
         self._since = ""
+        self._direct_chats: set[str] = set()
         self._urls = {"slack": slack_url, "sphinx": sphinx_url}
         self._seen = dict.fromkeys(self._urls, 0)
 
@@ -63,7 +66,7 @@ class Reader:
         """What has arrived anywhere since the last look. Raises aiohttp.ClientError, TimeoutError, MatrixRefusal."""
         return [
             *await self._matrix(),
-            *(Arrival("email", mail.recipient, mail_text(mail)) for mail in self._mail.take()),
+            *(mail_arrival(mail) for mail in self._mail.take()),
             *await self._stand_in("slack"),
             *await self._stand_in("sphinx"),
         ]
@@ -75,12 +78,14 @@ class Reader:
         self._since = str(synced["next_batch"])
         rooms = object_at(synced, "rooms")
         for room_id in object_at(rooms, "invite"):
-            # A direct chat that the router opened with her.
+            # Nobody invites her but the router, and that to a direct chat.
+            self._direct_chats.add(room_id)
             await self._alice.join(room_id)
+        own = self._alice.user_id
         return [
             arrival
             for room_id, room in object_at(rooms, "join").items()
-            for arrival in matrix_arrivals(room_id, room, self._alice.user_id)
+            for arrival in matrix_arrivals(own if room_id in self._direct_chats else room_id, room, own)
         ]
 
     async def _stand_in(self, channel: str) -> list[Arrival]:
@@ -93,28 +98,29 @@ class Reader:
         return [READERS[channel](row) for row in rows if row.get("accepted")]
 
 
-def matrix_arrivals(room_id: str, room: JsonValue, own: str) -> list[Arrival]:
+def matrix_arrivals(target: str, room: JsonValue, own: str) -> list[Arrival]:
     """The messages of others in one room of a `/sync` answer, as a person without HTML sees them."""
     events = list_at(object_at(room, "timeline"), "events")
     return [
-        Arrival("matrix", room_id, str(object_at(event, "content").get("body", "")), str(event["event_id"]))
+        Arrival("matrix", target, str(object_at(event, "content").get("body", "")), str(event["event_id"]))
         for event in events
         if isinstance(event, dict) and event.get("type") == "m.room.message" and event.get("sender") != own
     ]
 
 
-def mail_text(mail: ReceivedMail) -> str:
-    """A mail's subject and the text that a reader sees who shows no HTML."""
+def mail_arrival(mail: ReceivedMail) -> Arrival:
+    """A mail, with its subject and the text that a reader sees who shows no HTML."""
     message = mail.message
     part = message.get_body(("plain",))
-    return f"{message['Subject']}\n\n{part.get_content() if part is not None else ''}".strip()
+    text = f"{message['Subject']}\n\n{part.get_content() if part is not None else ''}".strip()
+    return Arrival("email", mail.recipient, text, str(message["Message-ID"]).strip("<> ").partition("@")[0])
 
 
 def slack_arrival(row: JsonObject) -> Arrival:
-    """A message that Slack took, with all text of its blocks. A webhook's message names no channel."""
+    """A message that Slack took, with all text of its blocks as a person reads it. A webhook's message names no channel."""
     body = object_at(row, "body")
-    texts = texts_in(list_at(body, "blocks"))
-    return Arrival("slack", str(body.get("channel", row["path"])), "\n".join(texts) or str(body.get("text", "")))
+    text = "\n".join(texts_in(list_at(body, "blocks"))) or read_mrkdwn(str(body.get("text", "")))
+    return Arrival("slack", str(body.get("channel", row["path"])), text)
 
 
 def sphinx_arrival(row: JsonObject) -> Arrival:
@@ -126,15 +132,25 @@ def sphinx_arrival(row: JsonObject) -> Arrival:
 READERS: Final = {"slack": slack_arrival, "sphinx": sphinx_arrival}
 
 
+def read_mrkdwn(text: str) -> str:
+    """Slack's mrkdwn with links and `&`, `<`, `>` as a person reads them. The marks of bold and the like stay."""
+    text = _SLACK_LINK.sub(lambda link: link["label"] or link["url"], text)
+    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+
+
 def texts_in(value: JsonValue) -> list[str]:
-    """Every `text` that is a text, anywhere in `value`, in order."""
+    """Every `text` that is a text, anywhere in `value`, in order, as a person reads it."""
     found: list[str] = []
     if isinstance(value, list):
         for item in value:
             found += texts_in(item)
     elif isinstance(value, dict):
         for key, item in value.items():
-            found += [item] if key == "text" and isinstance(item, str) else texts_in(item)
+            if key != "text" or not isinstance(item, str):
+                found += texts_in(item)
+            else:
+                # In plain text, `&amp;` is what somebody wrote.
+                found.append(read_mrkdwn(item) if value.get("type") == "mrkdwn" else item)
     return found
 
 

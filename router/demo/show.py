@@ -16,13 +16,14 @@ from rich.text import Text
 
 from router.commands.output import STYLES
 from router.couch.design import DESIGN_ID
-from router.couch.mapping_store import STATUS_ID
+from router.couch.mapping_store import STATUS_ID, State
 from router.demo.couch_user import Couch, CouchUser
 from router.demo.environment import MAPPING_ID
-from router.demo.received import Arrival
+from router.demo.folder import settings_file
+from router.demo.received import Arrival, list_at
 from router.demo.story import GROUP
 from router.documents.delivery import Delivery
-from router.documents.json_types import JsonObject
+from router.documents.json_types import JsonObject, JsonValue
 from router.rendering.characters import one_line, tidy
 
 TITLES: Final = {
@@ -88,6 +89,8 @@ def cells(delivery: Delivery) -> tuple[str, str, str, str, str]:
 
 def place(target: str) -> str:
     """Where something arrived, in short. A webhook's path is a secret behind its first parts."""
+    if target.startswith("@"):
+        return f"the direct chat with {shortened(target)}"
     return f"the webhook {'/'.join(target.split('/')[:3])}/…" if target.startswith("/") else shortened(target)
 
 
@@ -99,17 +102,57 @@ def shortened(text: str) -> str:
     return f"{text[:half]}…{text[-half + 1 :]}"
 
 
-def arrived(console: Console, arrival: Arrival) -> None:
-    """A live line: something has arrived."""
-    line = Text(f"{clock()}  arrived   {arrival.channel:<7} {place(arrival.target)}  ")
-    console.print(line.append(one_line(arrival.text), style="bold"), soft_wrap=True)
+def arrived(console: Console, arrival: Arrival, message_id: str | None) -> None:
+    """A live line: something has arrived. Where nothing tells which message it is, its first line, the subject, stands for it."""
+    name, text = message_id, arrival.text
+    if name is None:
+        name, _, text = text.strip().partition("\n")
+        name = f"“{shortened(one_line(name))}”"
+    line = Text(f"{clock()}  arrived   {one_line(name)} → {arrival.channel} {place(arrival.target)}  ")
+    console.print(line.append(one_line(text), style="bold"), soft_wrap=True)
 
 
 def changed(console: Console, delivery: Delivery) -> None:
-    """A live line: a delivery document was written."""
+    """A live line: a delivery document was written, or the one about a message as a whole."""
     message, channel, target, status, said = cells(delivery)
-    line = Text(f"{clock()}  document  {message} → {channel} {target}  ")
+    what = f"document  {message} → {channel} {target}" if delivery.channel else f"message   {message}"
+    line = Text(f"{clock()}  {what}  ")
     console.print(line.append(status, style=STYLES.get(status, "")).append(f"  {said}"), soft_wrap=True)
+
+
+def mapping_changed(console: Console, status: JsonObject) -> None:
+    """A live line: the router has looked at an edit of the mapping. `status` is the mapping's status document."""
+    good = status.get("status") == State.OK
+    line = Text(f"{clock()}  ")
+    console.print(line.append(mapping_sentence(status), style="green" if good else "red"), soft_wrap=True)
+
+
+def mapping_sentence(status: JsonObject) -> str:
+    """What the mapping's status document says, in a line."""
+    in_force = f"revision {number_of(status.get('in_force_rev'))}" if status.get("in_force_rev") else ""
+    stays = f"; {in_force} stays in force" if in_force else "; none is in force"
+    match status.get("status"):
+        case State.OK:
+            return f"mapping: {in_force} is in force" + first_said(", but ", list_at(status, "warnings"))
+        case State.MISSING:
+            return f"mapping: the document {MAPPING_ID} is MISSING{stays}"
+        case state:
+            said = first_said(": ", list_at(status, "problems"))
+            return f"mapping: revision {number_of(status.get('mapping_rev'))} is {one_line(str(state))}{said}{stays}"
+
+
+def number_of(revision: JsonValue) -> str:
+    """`5` of `5-0a1b…`."""
+    return one_line(str(revision)).partition("-")[0]
+
+
+def first_said(before: str, problems: Sequence[JsonValue]) -> str:
+    """The first problem behind `before`, and how many more there are; empty when there is none."""
+    first = problems[0] if problems else None
+    if not isinstance(first, dict):
+        return ""
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return before + one_line(f"{first.get('path')}: {first.get('reason')}") + more
 
 
 def clock() -> str:
@@ -133,10 +176,16 @@ def what_next(console: Console, couch: Couch, folder: Path) -> None:
         curl_get(couch.app, f"/{DESIGN_ID}/_view/by_message")
         + " -G --data-urlencode 'key=\"order-42-failed\"' -d include_docs=true",
     )
-    heading(console, "The router's own commands, with this demo's settings:")
-    router = shlex.quote(os.path.relpath(Path(sys.executable).with_name("router"), folder))
+    admin = couch.server_admin
+    heading(console, f"Look around as the server's admin, {admin.name} with password {admin.password}:")
+    say(console, f"{login(admin)} {couch.server}/_all_dbs")
+    router = os.path.relpath(Path(sys.executable).with_name("router"))
+    env = os.path.relpath(settings_file(folder))
+    heading(
+        console, f"The router's own commands: {router} with this demo's settings, {env}, which is gone when it ends:"
+    )
     for command in ("check", f"route '{GROUP}'", "status order-42-failed", f"send '{GROUP}' -s Hi 'By hand' --wait"):
-        say(console, f"(cd {shlex.quote(os.path.relpath(folder))} && {router} {command})")
+        say(console, f"(set -a; . {shlex.quote(env)}; {shlex.quote(router)} {command})")
     heading(console, f"Logs: {os.path.relpath(folder)}/router.log, and those of the servers beside it.")
 
 

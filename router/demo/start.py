@@ -13,7 +13,7 @@ from router.demo import story
 from router.demo.child import Child, DemoError, log_end, run_command
 from router.demo.couch_user import Couch, CouchUser
 from router.demo.environment import DATABASE, MAPPING_ID, clean_environment, couchdb_settings, env_file
-from router.demo.folder import CHECKOUT
+from router.demo.folder import CHECKOUT, settings_file
 from router.demo.install import install_pouchdb
 from router.demo.matrix_user import MatrixUser
 from router.demo.pouchdb import PouchDBServer
@@ -53,7 +53,8 @@ class Start:
                 for role, name in story.COUCH_USERS.items()
             }
             tell(server.url)
-            return Couch(server.url, **logins)
+            server_admin = CouchUser(f"{server.url}/{DATABASE}", server.admin, server.password)
+            return Couch(server.url, **logins, server_admin=server_admin)
 
     async def matrix(self) -> tuple[MatrixUser, MatrixUser, str]:
         """Synapse with the router's user and with alice, who invites it to her room; and that room's id.
@@ -104,8 +105,10 @@ class Start:
         """The router, once it has revision `rev` of the mapping in force. Raises DemoError."""
         with self._steps.step("Router") as tell:
             tell("router run")
-            # So that `router status` and the others work in this folder without further ado.
-            (self._folder / ".env").write_text(env_file(settings))
+            # For `router status` and the others, by hand. Its logins are dead once the demo has ended.
+            env = settings_file(self._folder)
+            self._stack.callback(env.unlink, missing_ok=True)
+            env.write_text(env_file(settings))
             router = await self._stack.enter_async_context(
                 Child(
                     "The router",

@@ -14,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from router.documents.delivery import PREFIX
 from router.documents.json_types import JsonObject, JsonValue
 from router.documents.problems import shown
 from router.documents.timestamps import Timestamp
@@ -25,6 +26,34 @@ MAX_GROUPS = 1000
 
 MAX_EVENT_CHARS = 200
 """Longest `event`: it stands in every delivery document of the message."""
+
+MAX_LEVELS = 100
+"""Deepest nesting of a message document. What a JSON reader takes is not without end, and a document that is read inside
+an answer stands some levels deeper there than by itself."""
+
+OWN_PREFIXES = (PREFIX, "router:", "_")
+"""What the `_id` of the router's own documents starts with, and of CouchDB's; never that of a message."""
+
+
+def check_message_id(message_id: str, mapping_id: str) -> str:
+    """Give `message_id` back if a message can have it as its `_id`. `mapping_id` is that of the mapping document.
+
+    Raises ValueError with what is wrong.
+    """
+    if not message_id:
+        raise ValueError("the id of a message must not be empty")
+    # Half of a surrogate pair: what a shell hands over of bytes that are no text.
+    if any("\ud800" <= c <= "\udfff" for c in message_id):
+        raise ValueError(f"the id of a message must be valid UTF-8, not {shown(message_id)}")
+    if message_id == mapping_id:
+        raise ValueError(f"{shown(message_id)} is the mapping document, not a message")
+    own = next((prefix for prefix in OWN_PREFIXES if message_id.startswith(prefix)), None)
+    if own is not None:
+        whose = "CouchDB" if own == "_" else "the router"
+        raise ValueError(
+            f"the id of a message must not start with {own!r}, as {shown(message_id)} does: {whose} keeps that"
+        )
+    return message_id
 
 
 def check_group_name(name: object) -> str:
@@ -129,8 +158,31 @@ class MessageDocument(BaseModel):
     rev: StrictStr | None = Field(None, alias="_rev", description="CouchDB's revision.")
     content: Content = Field(description="What it says, and to whom.")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _is_not_too_deep(cls, document: object) -> object:
+        # Before anything is read: the same for the parts that nobody reads.
+        if _is_nested_deeper(document, MAX_LEVELS):
+            raise ValueError(f"is nested more than {MAX_LEVELS} levels deep")
+        return document
+
 
 def is_message(document: JsonObject) -> bool:
     """Whether `document` is meant as a message, well-formed or not: its `content` is an object that has `to`."""
     content = document.get("content")
     return isinstance(content, dict) and "to" in content
+
+
+def _is_nested_deeper(value: object, levels: int) -> bool:
+    """Whether there are more than so many objects and lists in each other. Level by level, not by recursion."""
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(levels):
+        if not level:
+            return False
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+    return bool(level)

@@ -31,6 +31,12 @@ def in_words(problems: Sequence[Problem]) -> str:
     return f"{words}; and {more} more" if more > 0 else words
 
 
+def first_of(problems: Sequence[Problem], most: int, place: str) -> list[Problem]:
+    """The first `most` problems, and where there are more, one that says how many, at `place`."""
+    more = len(problems) - most
+    return [*problems[:most], *([Problem(place, f"and {more} more")] if more > 0 else [])]
+
+
 def path_text(parts: Iterable[str | int]) -> str:
     """`("mapping", "#admins", "email", 2)` as `mapping.#admins.email[2]`."""
     text = ""

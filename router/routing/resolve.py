@@ -1,10 +1,11 @@
 """Who is reached through a group, and by which way: the one function behind sending and the dry run."""
 
 from collections.abc import Iterable
+from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass, field
 
 from router.channels.base import Target
-from router.routing.mapping import Mapping
+from router.routing.mapping import Group, Mapping
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,31 +52,52 @@ class Resolution:
 
 
 def resolve(mapping: Mapping | None, names: Iterable[str]) -> Resolution:
-    """Follow `names` through the mapping; no mapping at all knows no group. Cycles and repetitions are harmless."""
+    """Follow `names` through the mapping; no mapping at all knows no group. Cycles and repetitions are harmless.
+
+    Each group is looked into once, whichever of the names lead to it: what lies behind it was reached then.
+    """
     groups = mapping.groups if mapping else {}
     reached: dict[tuple[str, str], Reached] = {}
-    unknown: list[str] = []
-    empty: list[str] = []
+    distinct = list(dict.fromkeys(names))
+    known = [name for name in distinct if name in groups]
     followed: set[str] = set()
-    for name in dict.fromkeys(names):
-        if name not in groups:
-            unknown.append(name)
+    for name in known:
+        if name in followed:
             continue
-        seen = {name}
-        count = 0
+        followed.add(name)
         # Depth first with a stack of our own: a chain of a thousand groups must not be a matter of Python's call stack.
         stack = [_Step(name)]
         while stack:
             step = stack.pop()
             group = groups[step.group]
             for target in group.targets:
-                count += 1
                 reached.setdefault((target.channel, target.identity), Reached(target, name, step))
             for other in reversed(group.included):
-                if other in groups and other not in seen:
-                    seen.add(other)
+                if other in groups and other not in followed:
+                    followed.add(other)
                     stack.append(_Step(other, step))
-        followed |= seen
-        if not count:
-            empty.append(name)
-    return Resolution(tuple(reached.values()), tuple(unknown), tuple(empty), frozenset(followed))
+    hollow = _leading_nowhere(groups, followed)
+    return Resolution(
+        tuple(reached.values()),
+        tuple(name for name in distinct if name not in groups),
+        tuple(name for name in known if name in hollow),
+        frozenset(followed),
+    )
+
+
+def _leading_nowhere(groups: MappingOf[str, Group], followed: set[str]) -> set[str]:
+    """Those of the groups, which are all that lead on from each other, from which no target can be reached."""
+    leads = [name for name in followed if groups[name].targets]
+    if len(leads) == len(followed):
+        return set()
+    included_by: dict[str, list[str]] = {}
+    for name in followed:
+        for other in groups[name].included:
+            included_by.setdefault(other, []).append(name)
+    hollow = followed.difference(leads)
+    while leads:
+        for outer in included_by.get(leads.pop(), ()):
+            if outer in hollow:
+                hollow.remove(outer)
+                leads.append(outer)
+    return hollow

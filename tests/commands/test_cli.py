@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from router.couch.mapping_store import STATUS_ID
 from router.demo.smtp import MailServer
-from router.documents.json_types import JsonObject
+from router.documents.json_types import JsonObject, JsonValue
 from router.settings import CouchDBSettings
 from tests.servers.couchdb import CouchServer
 from tests.service.process import command, environment, router_process
@@ -210,3 +211,57 @@ async def test_check_tells_right_from_wrong(env: dict[str, str], desk: Desk, mai
     assert "ROUTER_SPHINX__URL" in bad.out
     assert "mapping.#admins.sphinx" in bad.out
     assert "found something wrong" in bad.out
+
+
+async def test_an_id_that_no_message_can_have_is_one_sentence_and_exit_2(unused_tcp_port: int) -> None:
+    # Said before CouchDB is asked: nobody answers at that address.
+    env = {"ROUTER_COUCHDB__URL": f"http://127.0.0.1:{unused_tcp_port}", "PYTHONUTF8": "1"}
+    for arguments, says in (
+        (("send", "#a", "x", "--id", ""), "must not be empty"),
+        (("send", "#a", "x", "--id", "delivery:m1"), "must not start with 'delivery:'"),
+        (("status", "m\udcff"), "must be valid UTF-8"),
+        (("retry", "ccs.notifications"), "is the mapping document"),
+    ):
+        ended = await command(env, *arguments)
+        assert ended.code == 2, ended.error
+        [sentence] = ended.error.splitlines()
+        assert sentence.startswith("error: ")
+        assert says in sentence
+
+
+async def test_check_of_a_mapping_with_thousands_of_problems_can_be_read(env: dict[str, str], desk: Desk) -> None:
+    await desk.map({"#admins": {"email": [f"bad {n}" for n in range(3000)]}})
+    status: JsonObject = {"_id": STATUS_ID, "type": "mapping-status", "in_force_rev": "7-" + "ab" * 16}
+    status["_rev"] = await desk.database.put(status)
+    bad = await command(env, "check")
+    assert bad.code == 1
+    about = [line for line in bad.out.splitlines() if line.startswith("mapping")]
+    assert len(about) == 22
+    assert "mapping.#admins.email[19]" in about[19]
+    assert "and 2980 more" in about[20]
+    assert "`router mapping show`" in about[20]
+    assert "the last good one, revision 7-abab" in about[21]
+    shown = await command(env, "mapping", "show")
+    assert shown.code == 1
+    assert "mapping.#admins.email[2999]" in shown.error
+
+    # That somebody wrote into the status document by hand.
+    damage: JsonValue = "x" * 100_000
+    await desk.database.put({**status, "in_force_rev": damage, "problems": damage})
+    damaged = await command(env, "check")
+    assert damaged.code == 1
+    assert len(damaged.out) < 20_000
+    [line] = [line for line in damaged.out.splitlines() if "in force" in line]
+    assert f"{STATUS_ID} is damaged" in line
+    await desk.map(MAPPING)
+    shown = await command(env, "mapping", "show")
+    assert shown.code == 1
+    assert shown.error == (
+        f"error: {STATUS_ID} is damaged: its in_force_rev is no revision; restart the router, which writes it anew\n"
+    )
+
+    # Thousands of warnings, too.
+    await desk.map({"#admins": {"groups": [f"#gone-{n}" for n in range(3000)]}})
+    odd = await command(env, "check")
+    assert "and 2980 more" in odd.out
+    assert len(odd.out.splitlines()) < 40

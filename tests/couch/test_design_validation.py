@@ -12,6 +12,7 @@ from router.documents.json_types import JsonObject, JsonValue
 from router.documents.mapping import MappingDocument
 from router.documents.message import MessageDocument, is_message
 from tests.couch.guarded import MAPPING_ID, Guarded, guarded_database
+from tests.routing.arbitrary import tower
 from tests.servers.couchdb import CouchServer
 
 
@@ -119,6 +120,29 @@ def test_a_bad_message_is_refused_with_its_place(guarded: Guarded, content: Json
     doc: JsonObject = {"_id": some_id(), "content": content}
     assert not python_takes(doc)
     assert says in guarded.put(doc, expect_error=True)
+
+
+DEEP = [
+    (98, False),
+    (99, True),
+    (200, True),
+    (900, True),
+]
+
+
+@pytest.mark.parametrize(("floors", "too_deep"), DEEP)
+@pytest.mark.parametrize("of_lists", [True, False])
+def test_a_message_is_refused_that_is_nested_too_deep(
+    guarded: Guarded, floors: int, too_deep: bool, of_lists: bool
+) -> None:
+    within: JsonObject = {"to": "#a", "body": "x", "more": tower(floors, of_lists=of_lists)}
+    beside: JsonObject = {"content": {"to": "#a", "body": "x"}, "beside": [tower(floors, of_lists=of_lists)]}
+    for fields in ({"content": within}, beside):
+        doc: JsonObject = {"_id": some_id(), **fields}
+        assert python_takes(doc) is not too_deep
+        said = guarded.put(doc, expect_error=too_deep)
+        assert not too_deep or said == "the document: is nested more than 100 levels deep"
+    assert guarded.put({"_id": some_id(), "no": "message", "more": tower(floors)})
 
 
 def test_all_that_is_wrong_is_said_at_once_up_to_a_point(guarded: Guarded) -> None:
@@ -235,7 +259,7 @@ CONTENTS = st.fixed_dictionaries(
         "priority": st.sampled_from(["low", "normal", "critical"]) | ODD,
         "created_at": TIMES | ODD,
         "expires_at": TIMES | ODD,
-        "more": ODD,
+        "more": ODD | st.builds(tower, st.sampled_from([97, 98, 99, 300]), of_lists=st.booleans()),
     },
 )
 ENTRIES = st.dictionaries(

@@ -144,6 +144,25 @@ async def test_users_that_are_there_keep_their_roles_and_get_the_new_password(
     (await http.put(path, json={**after, "roles": []})).raise_for_status()
 
 
+async def test_a_password_only_for_new_users_leaves_those_that_are_there_their_own(
+    guarded: Guarded, http: httpx.AsyncClient
+) -> None:
+    there, new = guarded.users["outsider"], f"{guarded.users['outsider']}-new"
+    made_up = [NewUser(name, SecretStr("made-up"), ("auditor",), only_if_new=True) for name in (there, new)]
+    async with Database(guarded.settings("server admin")) as admin:
+        report = await make_users(admin, made_up)
+        assert (report.created, report.updated) == ((new,), (there,))
+        # Again, when the roles are there already.
+        assert (await make_users(admin, made_up)).created == ()
+    for name, password in ((there, PASSWORD), (new, "made-up")):
+        async with Database(guarded.server.settings(guarded.name, name, password)) as database:
+            assert (await database.user()).roles == ("auditor",)
+    path = f"/_users/org.couchdb.user:{there}"
+    (await http.put(path, json={**(await http.get(path)).json(), "roles": []})).raise_for_status()
+    path = f"/_users/org.couchdb.user:{new}"
+    (await http.delete(path, params={"rev": (await http.get(path)).json()["_rev"]})).raise_for_status()
+
+
 async def test_security_is_added_to_and_nothing_is_taken_away(database: Database) -> None:
     present: JsonObject = {
         "admins": {"names": ["jan"], "roles": ["_admin", "ops"]},

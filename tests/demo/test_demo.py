@@ -6,11 +6,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from threading import Timer
 
 import httpx
 import pytest
+from dotenv import dotenv_values
+
+from router.documents.json_types import JsonObject
 
 ROOT = Path(__file__).parents[2]
 ROUTER = [sys.executable, "-m", "router", "demo"]
@@ -61,6 +65,8 @@ def test_everything_arrives_and_is_shown() -> None:
         "✓ Every delivery is COMPLETE, and was seen on the other side.",
     ):
         assert text in shown
+    # All channels show it as it was written, whatever it was on the wire.
+    assert shown.count("Mary & Sons") == len(CHANNELS)
     rows = [line.split() for line in shown.splitlines() if " COMPLETE " in line]
     assert sorted((row[0], row[2]) for row in rows) == sorted(
         [(message, channel) for message in ("order-42-failed", "backup-done") for channel in CHANNELS]
@@ -126,6 +132,9 @@ class Running:
             ROUTER, cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
         )
         self.lines: list[str] = []
+        # So that a line that never comes fails the test, and does not hang it.
+        self._deadline = Timer(DEADLINE_SECONDS, self.process.kill)
+        self._deadline.start()
         assert self.process.stdout is not None
         self._output = self.process.stdout
 
@@ -137,7 +146,15 @@ class Running:
                 return line
         raise AssertionError("the demo ended:\n" + "".join(self.lines))
 
+    def read_all(self, wanted: Iterable[tuple[str, ...]]) -> None:
+        """Read until each of `wanted` has been seen: all its texts in one line."""
+        left = set(wanted)
+        while left:
+            line = self.read_until("")
+            left = {texts for texts in left if not all(text in line for text in texts)}
+
     def close(self) -> None:
+        self._deadline.cancel()
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
@@ -174,6 +191,30 @@ def wait_until_gone(pids: set[int]) -> None:
         time.sleep(0.05)
 
 
+def run_what_it_says(running: Running) -> Path:
+    """Run the commands that it shows, where it was started; the settings file that they use."""
+    commands = [line.rstrip() for line in running.lines if line.startswith("(set -a; . ")]
+    assert [command.split("; ")[2].split()[1].rstrip(")") for command in commands] == [
+        "check",
+        "route",
+        "status",
+        "send",
+    ]
+    settings = ROOT / commands[0].split()[3].rstrip(";")
+    assert any(
+        f"this demo's settings, {settings.relative_to(ROOT)}, which is gone when it ends" in line
+        for line in running.lines
+    )
+    for command in commands:
+        ran = run_once("sh", "-c", command)
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+    login = next(line for line in running.lines if line.startswith("curl -s -u admin:"))
+    _, user, password, url = re.split(r"curl -s -u |:| ", login.rstrip(), maxsplit=3)
+    assert f"Look around as the server's admin, {user} with password {password}:\n" in running.lines
+    assert "_users" in httpx.get(url, auth=(user, password)).json()
+    return settings
+
+
 def test_it_goes_on_shows_what_comes_and_stops_at_ctrl_c(running: Running) -> None:
     curl = running.read_until("-X PUT")
     running.read_until("Press Ctrl-C")
@@ -185,10 +226,13 @@ def test_it_goes_on_shows_what_comes_and_stops_at_ctrl_c(running: Running) -> No
     user, password, database, header, kind, body = found.groups()
     answer = httpx.put(f"{database}/hello-1", content=body, headers={header: kind}, auth=(user, password))
     assert answer.status_code == 201
-    waiting = {f"arrived   {channel}" for channel in CHANNELS} | {f"hello-1 → {channel}" for channel in CHANNELS}
-    while waiting:
-        line = running.read_until("  ")
-        waiting -= {text for text in waiting if text in line and ("arrived" in line or "COMPLETE" in line)}
+    waiting = {("document  hello-1 → ", f"{channel} ", "COMPLETE") for channel in CHANNELS}
+    # Matrix and mail show which message it is; of the others there is the subject.
+    waiting |= {("arrived   hello-1 → ", f"{channel} ", "Hello") for channel in ("email", "matrix")}
+    waiting |= {("arrived   “Hello” → ", f"{channel} ", "My first message") for channel in ("slack", "sphinx")}
+    running.read_all(waiting)
+
+    settings = run_what_it_says(running)
 
     children = children_of(running.process.pid)
     assert len(children) >= 5  # the router, Synapse, PouchDB Server, two stand-ins
@@ -196,6 +240,49 @@ def test_it_goes_on_shows_what_comes_and_stops_at_ctrl_c(running: Running) -> No
 
     assert running.process.wait(ENDED_SECONDS) == 0
     wait_until_gone(children)
+    # Its logins are dead; the logs may still be of use.
+    assert not settings.exists()
+    assert (settings.parent / "router.log").exists()
+
+
+def test_it_shows_edits_of_the_mapping_and_what_goes_nowhere(running: Running) -> None:
+    admin = running.read_until("curl -s -u olivia:")
+    running.read_until("Press Ctrl-C")
+    found = re.fullmatch(r"curl -s -u (\S+):(\S+) (\S+)/(\S+) > mapping.json\n", admin)
+    assert found is not None, admin
+    user, password, database, mapping_id = found.groups()
+    check = next(line for line in running.lines if "router check)" in line)
+    env = dotenv_values(ROOT / check.split()[3].rstrip(";"))
+    alice = str(env["ROUTER_MATRIX__USER_ID"]).replace("@router:", "@alice:")
+    with httpx.Client(base_url=database, auth=(user, password)) as http:
+
+        def edit(group: JsonObject) -> int:
+            """Give #x these targets, and give the number of the revision."""
+            document = http.get(f"/{mapping_id}").json()
+            document["mapping"]["#x"] = group
+            answer = http.put(f"/{mapping_id}", json=document)
+            assert answer.status_code == 201
+            return int(answer.json()["rev"].partition("-")[0])
+
+        def write(message_id: str, to: str) -> None:
+            content = {"to": to, "subject": "Hello", "body": "you & me", "format": "text"}
+            assert http.put(f"/{message_id}", json={"content": content}).status_code == 201
+
+        bad = edit({"email": ["no address"]})
+        running.read_all(
+            {(f"mapping: revision {bad} is INVALID: mapping.#x.email[0]: ", f"; revision {bad - 1} stays in force")}
+        )
+        good = edit({"matrix": [alice], "slack": ["C0NOTHERE1"]})
+        running.read_all({(f"mapping: revision {good} is in force\n",)})
+        write("hello-2", "#x")
+        write("hello-3", "#nowhere")
+        running.read_all(
+            {
+                (f"arrived   hello-2 → matrix the direct chat with {alice}  Hello you & me\n",),
+                ("document  hello-2 → slack C0NOTHERE1  FAILED  there is no such Slack channel",),
+                ("message   hello-3  UNROUTABLE  content.to: the mapping has no group #nowhere",),
+            }
+        )
 
 
 def test_nothing_outlives_a_demo_that_is_killed(running: Running) -> None:

@@ -1,13 +1,22 @@
 """What is a message and what is not, and the sentence that says why."""
 
+import re
 from datetime import UTC, datetime
 
 import pytest
 from pydantic import ValidationError
 
 from router.documents.json_types import JsonObject, JsonValue
-from router.documents.message import MAX_EVENT_CHARS, MAX_GROUPS, MessageDocument, check_group_name, is_message
+from router.documents.message import (
+    MAX_EVENT_CHARS,
+    MAX_GROUPS,
+    MessageDocument,
+    check_group_name,
+    check_message_id,
+    is_message,
+)
 from router.documents.problems import problems_of
+from tests.routing.arbitrary import tower as tower_of
 
 NO_GROUP = "must be the name of a group, which starts with #, not"
 NO_TIME = "must be a time with a time zone, such as 2026-11-21T08:27:00Z"
@@ -108,11 +117,48 @@ def test_a_bad_message_is_refused_with_one_sentence_a_place(document: JsonObject
 
 
 def test_what_is_nested_too_deep_is_said_without_all_its_floors() -> None:
-    tower: JsonValue = "x"
-    for _ in range(900):
-        tower = {"a": tower}
-    assert problems_with(message(data={"b": tower})) == ["content.data.b: is nested too deep"]
-    assert problems_with(message(created_at=tower)) == [f"content.created_at: {NO_TIME}, not an object"]
+    tower = tower_of(900)
+    too_deep = ["the document: is nested more than 100 levels deep"]
+    assert problems_with(message(data={"b": tower})) == too_deep
+    assert problems_with(message(created_at=tower)) == too_deep
+    assert problems_with({**message(), "beside": [tower]}) == too_deep
+
+
+@pytest.mark.parametrize("of_lists", [True, False])
+def test_a_hundred_levels_are_the_most(of_lists: bool) -> None:
+    # The document and `content` are two of them.
+    MessageDocument.model_validate(message(more=tower_of(98, of_lists=of_lists)))
+    assert problems_with(message(more=tower_of(99, of_lists=of_lists))) == [
+        "the document: is nested more than 100 levels deep"
+    ]
+
+
+MAPPING_ID = "ccs.notifications"
+
+
+@pytest.mark.parametrize(
+    ("message_id", "says"),
+    [
+        ("", "the id of a message must not be empty"),
+        ("_design/router", "the id of a message must not start with '_', as '_design/router' does: CouchDB keeps that"),
+        ("_x", "the id of a message must not start with '_', as '_x' does: CouchDB keeps that"),
+        ("delivery:m1", "the id of a message must not start with 'delivery:', as 'delivery:m1' does: the router keeps that"),
+        ("router:mapping-status",
+         "the id of a message must not start with 'router:', as 'router:mapping-status' does: the router keeps that"),
+        (MAPPING_ID, "'ccs.notifications' is the mapping document, not a message"),
+        ("m\udcff", r"the id of a message must be valid UTF-8, not 'm\udcff'"),
+        ("\ud83d", r"the id of a message must be valid UTF-8, not '\ud83d'"),
+    ],
+)  # fmt: skip
+def test_ids_that_no_message_can_have(message_id: str, says: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(says)}$"):
+        check_message_id(message_id, MAPPING_ID)
+    assert says.isprintable()
+
+
+@pytest.mark.parametrize("message_id", ["m1", "order/42", "a b", "größe-😀", "deliveryx", "m:_x", ".", "x_", "router"])
+def test_ids_that_a_message_can_have(message_id: str) -> None:
+    assert check_message_id(message_id, MAPPING_ID) == message_id
 
 
 def test_a_list_of_a_million_wrong_names_is_refused_at_once() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from router.documents.problems import Problem, in_words, kind_of, path_text, shown
+from router.documents.problems import Problem, first_of, in_words, kind_of, path_text, shown
 
 
 @pytest.mark.parametrize(
@@ -59,3 +59,10 @@ def test_many_problems_are_cut_to_the_first_ten() -> None:
     assert in_words(problems[:10]).endswith("a[9]: is bad")
     assert in_words(problems).endswith("a[9]: is bad; and 2 more")
     assert in_words([]) == ""
+
+
+def test_a_list_of_many_problems_ends_with_how_many_are_left() -> None:
+    problems = [Problem(f"a[{n}]", "is bad") for n in range(12)]
+    assert first_of(problems, 12, "a") == problems
+    assert first_of(problems, 10, "a") == [*problems[:10], Problem("a", "and 2 more")]
+    assert first_of((), 10, "a") == []

@@ -74,12 +74,15 @@ def test_the_error_reads_as_a_sentence_of_at_most_ten_problems() -> None:
         mapping_of({"#a": {"mail": ["X"] * 12}})
 
 
+PIGEON = "mapping.#a.pigeon: this router knows no channel 'pigeon', so nothing is sent there; it knows mail, off, room"
+
+
 @pytest.mark.parametrize(
     ("groups", "says"),
     [
         ({"#a": {"groups": ["#a", "#gone"]}}, ["mapping.#a.groups[1]: there is no group #gone"]),
         ({"#a": {"groups": "#gone"}}, ["mapping.#a.groups: there is no group #gone"]),
-        ({"#a": {"pigeon": "x"}}, ["mapping.#a.pigeon: this router knows no channel 'pigeon', so nothing is sent there; it knows mail, off, room"]),
+        ({"#a": {"pigeon": "x"}}, [PIGEON]),
         ({"#a": {"off": ["x", "y"]}}, ["mapping.#a.off: set ROUTER_OFF__TOKEN to use off"]),
         ({"#a": {"off": []}, "#b": {"off": "x"}},
          ["mapping.#a.off: set ROUTER_OFF__TOKEN to use off", "mapping.#b.off: set ROUTER_OFF__TOKEN to use off"]),

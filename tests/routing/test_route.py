@@ -10,7 +10,7 @@ from router.documents.delivery import Delivery, Status, delivery_id, delivery_uu
 from router.documents.json_types import JsonObject, JsonValue
 from router.routing.mapping import Mapping
 from router.routing.route import Routed, refuse, route
-from tests.routing.arbitrary import JSON, TEXTS, TOWERS
+from tests.routing.arbitrary import JSON, TEXTS, TOWERS, tower
 from tests.routing.making import mapping_of
 
 NOW = datetime(2026, 11, 21, 8, 27, tzinfo=UTC)
@@ -133,6 +133,16 @@ def test_a_malformed_message_fails_and_says_why() -> None:
         "content.to: must be the name of a group, which starts with #, not a number; content.body: must be a text, not a list"
     )
     assert refusal.to_document()["_id"] == "delivery:m1"
+
+
+@pytest.mark.parametrize("floors", [99, 200, 990])
+def test_a_message_that_is_nested_too_deep_is_malformed(floors: int) -> None:
+    deep = [message(more=tower(floors)), message(data={"a": tower(floors, of_lists=True)}), message(to=tower(floors))]
+    for document in [*deep, {**message(), "beside": {"a": tower(floors)}}]:
+        refusal = refusal_of(route(document, MAPPING, NOW))
+        assert refusal.error is not None
+        assert (refusal.status, refusal.error.code) == (Status.FAILED, "malformed_message")
+        assert refusal.error.reason == "the document: is nested more than 100 levels deep"
 
 
 def test_a_message_with_a_thousand_faults_gets_a_reason_that_can_be_read() -> None:

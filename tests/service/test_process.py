@@ -19,7 +19,7 @@ from tests.peers.slack import GENERAL, SlackPeer
 from tests.peers.sphinx import CONTACT_INFO, SphinxPeer
 from tests.servers.couchdb import RestartableCouchDB
 from tests.servers.synapse import bodies, new_room, new_user
-from tests.service.process import environment, router_process
+from tests.service.process import command, environment, router_process
 from tests.service.running import Desk
 
 MAILBOX = "will@example.org"
@@ -161,3 +161,15 @@ async def test_it_can_be_stopped_while_it_waits_for_couchdb(
         await router.has_logged("waiting for CouchDB")
         assert await router.end() == 0
     assert "Traceback" not in router.log
+
+
+async def test_a_refused_login_ends_it_at_once_with_one_sentence(
+    restartable_couchdb: RestartableCouchDB, tmp_path: Path
+) -> None:
+    env = {**environment(restartable_couchdb.settings), "ROUTER_COUCHDB__PASSWORD": "hunter22"}
+    ended = await command(env, "run", folder=tmp_path)
+    assert ended.code == 3
+    last = ended.error.splitlines()[-1]
+    assert last.startswith("error: ")
+    assert "ROUTER_COUCHDB__PASSWORD" in last
+    assert "hunter22" not in ended.error

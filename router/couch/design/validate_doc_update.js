@@ -228,10 +228,31 @@ function (newDoc, oldDoc, userCtx, secObj) {
     }
   }
 
+  // Level by level: a call for each level would need a deep stack.
+  function isNestedDeeper(value, levels) {
+    var level = [value], deeper, i, key;
+    for (; levels > 0 && level.length; levels -= 1) {
+      deeper = [];
+      for (i = 0; i < level.length; i += 1) {
+        for (key in level[i]) {
+          if (has(level[i], key) && level[i][key] !== null && typeof level[i][key] === 'object') {
+            deeper.push(level[i][key]);
+          }
+        }
+      }
+      level = deeper;
+    }
+    return level.length > 0;
+  }
+
   if (newDoc._id === settings.mapping_id) {
     checkMapping(newDoc.mapping);
   } else if (kindOf(newDoc.content) === 'an object' && has(newDoc.content, 'to')) {
-    checkContent(newDoc.content);
+    if (isNestedDeeper(newDoc, 100)) {
+      problem('the document', 'is nested more than 100 levels deep');
+    } else {
+      checkContent(newDoc.content);
+    }
   }
   if (problems.length) {
     throw({forbidden: problems.slice(0, 5).join('; ') +

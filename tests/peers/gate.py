@@ -1,0 +1,59 @@
+"""A gate in front of a CouchDB: hands requests on, and answers some of them itself as the test says."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+import aiohttp
+from aiohttp import web
+
+from router.documents.json_types import JsonObject
+
+Guard = Callable[[str, str], tuple[int, JsonObject] | None]
+"""From the method and the path of a request to the status and body to answer it with; None hands it on."""
+
+
+@dataclass(slots=True)
+class Gate:
+    """An open gate; the router is given its `url` instead of the server's."""
+
+    url: str = ""
+    guard: Guard | None = None
+    stopped: list[str] = field(default_factory=list)
+    """What the guard answered, as `PUT /db/doc`."""
+
+
+@asynccontextmanager
+async def gate_before(server_url: str) -> AsyncIterator[Gate]:
+    """Open a gate before the server for the time of the block."""
+    gate = Gate()
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None, sock_connect=5)) as session:
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            if gate.guard is not None and (said := gate.guard(request.method, request.path)) is not None:
+                gate.stopped.append(f"{request.method} {request.path}")
+                return web.json_response(said[1], status=said[0])
+            headers = {k: v for k, v in request.headers.items() if k.lower() not in ("host", "content-length")}
+            async with session.request(
+                request.method, f"{server_url}{request.raw_path}", data=await request.read(), headers=headers
+            ) as answer:
+                response = web.StreamResponse(status=answer.status)
+                response.content_type = answer.content_type
+                # The feed never ends: each piece goes on as it comes. Whoever asked may have gone by then.
+                with suppress(ConnectionResetError):
+                    await response.prepare(request)
+                    async for piece in answer.content.iter_any():
+                        await response.write(piece)
+                    await response.write_eof()
+                return response
+
+        application = web.Application(client_max_size=64 * 1024 * 1024)
+        application.router.add_route("*", "/{path:.*}", handle)
+        runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.2)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            gate.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+            yield gate
+        finally:
+            await runner.cleanup()
