@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from itertools import takewhile
 from random import Random
 
-from router.channels.base import Code, Outcome, Rejected, Retry, Scope, Sent, Uncertain, Waiting
+from router.channels.base import Outcome, Rejected, Retry, Scope, Sent, Uncertain, Waiting
 from router.documents.delivery import KEPT_ATTEMPTS, Attempt, AttemptOutcome, Delivery, DeliveryError, Status, storable
 from router.documents.timestamps import to_text
 from router.settings import ChannelSettings, RetrySettings
@@ -140,8 +140,3 @@ def _end(delivery: Delivery, status: Status, error: DeliveryError | None) -> Non
     delivery.status = status
     delivery.next_attempt_at = None
     delivery.error = error
-
-
-def code_text(code: Code) -> str:
-    """A code as logs and tables show it."""
-    return "" if code is None else str(code)

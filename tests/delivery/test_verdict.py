@@ -12,7 +12,6 @@ from router.channels.base import Outcome, Rejected, Retry, Scope, Sent, Uncertai
 from router.delivery.verdict import (
     add_attempt,
     backoff_seconds,
-    code_text,
     conclude,
     expire,
     fail,
@@ -319,11 +318,6 @@ def test_what_cannot_be_attempted_fails() -> None:
     assert (subject.error.code, subject.error.reason) == ("target_gone", "put it back")
     fail(subject, "message_deleted", "gone", after(4), Status.CANCELLED)
     assert subject.status is Status.CANCELLED
-
-
-@pytest.mark.parametrize(("code", "text"), [(None, ""), (200, "200"), ("M_FORBIDDEN", "M_FORBIDDEN")])
-def test_a_code_is_shown_as_text(code: int | str | None, text: str) -> None:
-    assert code_text(code) == text
 
 
 @pytest.mark.parametrize("status", [Status.FAILED, Status.EXPIRED, Status.CANCELLED])
