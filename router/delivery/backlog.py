@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
-import structlog
 from pydantic import ValidationError
 
 from router.channels.base import Target
@@ -15,19 +14,17 @@ from router.couch.database import Database, ViewRow
 from router.couch.patience import Patience
 from router.delivery.job import Job
 from router.delivery.lane import Lane
+from router.delivery.reading_back import read_back
 from router.delivery.recorder import Recorder
 from router.delivery.verdict import fail, interrupted, open_intent
 from router.documents.delivery import Delivery, Status
 from router.documents.json_types import JsonObject
 from router.documents.message import MessageDocument
 from router.documents.problems import problems_of
-from router.documents.reading import is_damaged, read_delivery
 from router.documents.timestamps import from_text, utc_now
 from router.rendering.rendered import Rendered
 
 T = TypeVar("T")
-
-log = structlog.stdlib.get_logger("router.backlog")
 
 POLL_SECONDS = 5.0
 """How often a lane's backlog is looked at when nothing is known to be due: somebody else may have written (router retry)."""
@@ -156,10 +153,7 @@ class Backlog:
         """Offer these deliveries to the lane; how many found a place there or elsewhere, and whether it was
         full before the last."""
         documents = await self._ask("reading delivery documents", lambda: self._database.get_many(ids))
-        read = [read_delivery(documents[i]) for i in ids if i in documents]
-        for damaged in filter(is_damaged, read):
-            log.error("a delivery document is damaged", delivery_id=damaged.id, message_id=damaged.message_id)
-            await self._recorder.write(damaged)
+        read = await read_back((documents[i] for i in ids if i in documents), self._recorder)
         deliveries = [d for d in read if not d.status.is_final and d.channel == self._lane.name]
         message_ids = {delivery.message_id for delivery in deliveries}
         messages = await self._ask("reading messages again", lambda: self._database.get_many(message_ids))

@@ -14,11 +14,11 @@ from router.couch.patience import Patience
 from router.delivery.dispatcher import Dispatcher
 from router.delivery.intake import delete_delivery
 from router.delivery.job import Job
+from router.delivery.reading_back import read_back
 from router.delivery.recorder import Recorder
 from router.delivery.verdict import fail
 from router.documents.delivery import Delivery, Status
 from router.documents.json_types import JsonObject, JsonValue
-from router.documents.reading import is_damaged, read_delivery
 from router.documents.timestamps import utc_now
 from router.rendering.rendered import Rendered
 from router.routing.route import route
@@ -70,10 +70,7 @@ class Unroutable:
                 "reading the messages that wait for the mapping", partial(self._page, start)
             )
             page = rows[:PAGE]
-            waiting = [read_delivery(row.document) for row in page if row.document is not None]
-            for damaged in filter(is_damaged, waiting):
-                log.error("a delivery document is damaged", delivery_id=damaged.id, message_id=damaged.message_id)
-                await self._recorder.write(damaged)
+            waiting = await read_back((row.document for row in page if row.document is not None), self._recorder)
             await self._look_at([delivery for delivery in waiting if delivery.status is Status.UNROUTABLE])
             if len(rows) <= PAGE:
                 return
