@@ -166,7 +166,7 @@ def what_next(console: Console, couch: Couch, folder: Path) -> None:
     heading(console, "Write your own, as an app would (copy it as often as you like: each has an id of its own):")
     body = shlex.quote(orjson.dumps({"content": content}).decode())
     say(console, curl_put(couch.app, f'"{couch.app.database_url}/hello-$(date +%s)"', body))
-    heading(console, "Edit the mapping, as an admin would; an edit counts at once, and a bad one is refused:")
+    heading(console, "Edit the mapping, as an admin would; an edit counts at once, and a bad one changes nothing:")
     say(console, curl_get(couch.admin, f"/{MAPPING_ID}") + " > mapping.json")
     say(console, curl_put(couch.admin, f"{couch.admin.database_url}/{MAPPING_ID}", "@mapping.json"))
     heading(console, "Look at documents: is the mapping in force, what became of a message?")
