@@ -29,6 +29,9 @@ class Target:
     alias_of: str = ""
     """Who is reached, where the same one may have several addresses (a Sphinx pubkey with and without its route hint);
     empty where the address says it all."""
+    host: str = ""
+    """The server that is asked for this target, where a channel has several (`hooks.slack.com`); empty for its only one.
+    What stands still when that server is down. Never a secret."""
 
     @property
     def identity(self) -> str:
@@ -77,6 +80,9 @@ class Retry:
     pauses: Scope | None = None
     """What must pause for `after_seconds`, when the other side asked us to slow down (429). Such an attempt costs no
     retry."""
+    host_is_down: bool = False
+    """Whether the server itself does not work (no connection, no TLS, no such name, 5xx), which would be so for every
+    target on it: that counts towards its breaker. An `Uncertain` attempt always does."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,196 @@
+"""What runs while this router is the active one: from the feed to the documents."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, aclosing
+
+import structlog
+
+from router.channels.base import Channel, Target
+from router.channels.not_configured import NotConfigured
+from router.channels.registry import AnyKind
+from router.couch.checkpoint import Checkpoint, save_checkpoint
+from router.couch.database import Database
+from router.couch.errors import Conflict, CouchError, Refused
+from router.couch.feed import Feed
+from router.couch.mapping_store import MappingStore
+from router.couch.patience import Complaint, Patience
+from router.delivery.dispatcher import Dispatcher
+from router.delivery.intake import Intake
+from router.delivery.recorder import Recorder
+from router.delivery.targets import TargetIndex
+from router.delivery.unroutable import Unroutable
+from router.delivery.watermark import Watermark
+from router.documents.delivery import Delivery
+from router.documents.json_types import JsonValue
+from router.metrics import Metrics
+from router.routing.mapping import Mapping as RoutingMapping
+from router.routing.mapping import Reader
+from router.settings import ChannelSettings, Settings
+from router.settings_loading import channel_settings
+
+log = structlog.stdlib.get_logger("router.engine")
+
+LAST_WRITES_SECONDS = 10.0
+"""How long the last documents and the checkpoint may take to be written when the router is stopped."""
+
+
+class Engine:
+    """One run as the active router; a router that becomes active again makes another."""
+
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        kinds: Mapping[str, AnyKind],
+        readers: Mapping[str, Reader],
+        mapping: MappingStore,
+        patience: Patience,
+        metrics: Metrics,
+        *,
+        since: JsonValue,
+        identity: str,
+        set_up: Callable[[], Awaitable[None]],
+        hide: Callable[[str], str],
+    ) -> None:
+        """`since` and `identity` say where in which database to begin, `set_up` puts its indexes there, `hide` takes
+        secrets out of a text."""
+        self._database = database
+        self._settings = settings
+        self._kinds = kinds
+        self._readers = readers
+        self._mapping = mapping
+        self._patience = patience
+        self._metrics = metrics
+        self._set_up = set_up
+        self._hide = hide
+        self._index: tuple[RoutingMapping | None, TargetIndex] = (None, TargetIndex(None, readers))
+        self.watermark = Watermark(since if since != "now" else None)
+        self.recorder = Recorder(database, patience)
+        self.feed = Feed(
+            settings.couchdb,
+            settings.feed,
+            since=since,
+            identity=identity,
+            get_identity=database.identity,
+            away=patience.away,
+        )
+
+    async def run(self, stop: asyncio.Event, grace_seconds: Callable[[], float]) -> None:
+        """Route until `stop` is set; then read no more, finish what is in flight, record, checkpoint. `grace_seconds` is
+        asked then for how long what is in flight may take."""
+        async with AsyncExitStack() as stack:
+            self._dispatcher = Dispatcher(
+                self._open_channels(stack),
+                self._database,
+                self.recorder,
+                self._settings,
+                self._patience,
+                self._find_target,
+                self._hide,
+            )
+            await self._run_parts(stop, grace_seconds)
+
+    def _open_channels(self, stack: AsyncExitStack) -> dict[str, tuple[Channel, ChannelSettings]]:
+        channels: dict[str, tuple[Channel, ChannelSettings]] = {}
+        for name, kind in self._kinds.items():
+            section = channel_settings(self._settings, name)
+            missing = self._readers[name].missing
+            channel: Channel = kind.open(section) if missing is None else NotConfigured(missing)
+            stack.push_async_callback(channel.close)
+            channels[name] = (channel, section)
+        lacking = sorted(name for name, reader in self._readers.items() if reader.missing is not None)
+        log.info("channels", open=sorted(set(channels) - set(lacking)), not_configured=lacking)
+        return channels
+
+    def _find_target(self, delivery: Delivery) -> Target | None:
+        mapping = self._mapping.current
+        if self._index[0] is not mapping:
+            self._index = (mapping, TargetIndex(mapping, self._readers))
+        return self._index[1].find(delivery)
+
+    async def _run_parts(self, stop: asyncio.Event, grace_seconds: Callable[[], float]) -> None:
+        settings = self._settings
+        intake = Intake(
+            self._database,
+            self._mapping,
+            settings.couchdb.mapping_id,
+            self._dispatcher,
+            self.recorder,
+            self.watermark,
+            self._patience,
+            max_row_bytes=settings.feed.max_row_bytes,
+        )
+        unroutable = Unroutable(
+            self._database,
+            self._mapping,
+            self._dispatcher,
+            self.recorder,
+            self._patience,
+            max_age_seconds=settings.unroutable_max_age_seconds,
+        )
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(self.recorder.run(), name="recorder"),
+                group.create_task(self._dispatcher.run(), name="dispatcher"),
+                group.create_task(self._mapping.run(), name="mapping status"),
+                group.create_task(unroutable.run(), name="unroutable"),
+                group.create_task(self._checkpoint_now_and_then(), name="checkpoint"),
+            ]
+            follower = group.create_task(self._follow(intake), name="feed")
+            await stop.wait()
+            log.info("stopping")
+            follower.cancel()
+            await asyncio.wait({follower})
+            await self._finish(grace_seconds())
+            for task in tasks:
+                task.cancel()
+
+    async def _follow(self, intake: Intake) -> None:
+        async with aclosing(self.feed.batches()) as batches:
+            async for batch in batches:
+                if batch.recreated:
+                    await self._begin_again()
+                await intake.take(batch)
+
+    async def _begin_again(self) -> None:
+        """The database was dropped and made again under us: it needs its indexes, and no revision seen before counts."""
+        await self._patience.until_done("setting up the database", self._set_up)
+        self.watermark.restart(0)
+        self._mapping.forget_revision()
+        await self._mapping.refresh()
+
+    # --- the checkpoint
+
+    async def _checkpoint_now_and_then(self) -> None:
+        saved = self.watermark.position
+        complaint = Complaint("saving the checkpoint")
+        while True:
+            await asyncio.sleep(self._settings.feed.checkpoint_interval_seconds)
+            position = self.watermark.position
+            if position is not None and position != saved:
+                try:
+                    await self._patience.until_done("saving the checkpoint", self._save)
+                except (Conflict, Refused) as error:
+                    # Without it a restart reads the feed from further back; what was sent has its document by then.
+                    complaint.trouble(str(error))
+                    continue
+                complaint.over()
+                saved = position
+
+    async def _save(self) -> None:
+        position = self.watermark.position
+        if self.feed.identity is not None and position is not None:
+            await save_checkpoint(self._database, Checkpoint(position, self.feed.identity))
+
+    async def _finish(self, grace_seconds: float) -> None:
+        await self._dispatcher.stop(grace_seconds)
+        try:
+            async with asyncio.timeout(LAST_WRITES_SECONDS):
+                await self.recorder.flush()
+                await self._save()
+        except (TimeoutError, CouchError) as error:
+            log.warning(
+                "CouchDB did not take the last documents; what they were about is done again at the next start",
+                reason=str(error) or f"no answer within {LAST_WRITES_SECONDS:g} seconds",
+            )
