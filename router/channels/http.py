@@ -1,19 +1,25 @@
-"""What HTTP channels share: one exchange with a server, and, when no answer came, whether the request may have left."""
+"""What HTTP channels share: one exchange with a server, its reply bounded in size and time."""
 
 import asyncio
-import os
 import re
+import ssl
+from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
+from types import MappingProxyType
 from typing import Final
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import httpx
 import orjson
-from httpx_aiohttp import HttpxAiohttpClient
+from httpx_aiohttp import AiohttpTransport
 
 from router import __version__
-from router.channels.base import Code, Retry, Uncertain
+from router.channels.no_reply import NoReply, no_reply
 from router.channels.retry_after import retry_after_seconds
 from router.documents.json_types import JsonValue
 
@@ -26,6 +32,15 @@ MAX_REPLY_BYTES: Final = 1024 * 1024
 """How much of a reply is read. Slack gives back the whole message, each character up to six bytes long."""
 ATTEMPT_SHARE: Final = 0.95
 """The part of `attempt_timeout_seconds` that an attempt's requests may use, so that it ends within it, classified."""
+MAX_PLACES: Final = 10_000
+"""How many addresses are kept ready to use, the latest."""
+
+NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
+# Not compressed: then the bound on a reply is a bound on memory too.
+_HEADERS: Final = MappingProxyType(
+    {"user-agent": f"notification-router/{__version__}", "accept": "*/*", "accept-encoding": "identity"}
+)
+_JSON: Final = MappingProxyType({"content-type": "application/json; charset=utf-8"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,61 +73,24 @@ class Reply:
         return retry_after_seconds(self.headers.get("retry-after"), now)
 
 
-@dataclass(frozen=True, slots=True)
-class NoReply:
-    """No answer came."""
-
-    reason: str
-    """One sentence, without an address or a secret."""
-    left: bool
-    """Whether the server may have got the request. False only when that is certain."""
-    code: Code = None
-
-
-def unanswered(no_reply: NoReply) -> Retry | Uncertain:
-    """The outcome of a request that must not be made twice and got no answer."""
-    if no_reply.left:
-        return Uncertain(f"{no_reply.reason}; it may have arrived or not", no_reply.code)
-    return Retry(no_reply.reason, no_reply.code)
-
-
-FAILURES: Final[tuple[tuple[type[aiohttp.ClientError], str, bool], ...]] = (
-    (aiohttp.ClientConnectorCertificateError, "the TLS certificate of {} is not to be trusted", False),
-    (aiohttp.ClientConnectorSSLError, "the TLS handshake with {} failed", False),
-    (aiohttp.ClientConnectorDNSError, "the name of {} could not be resolved", False),
-    (aiohttp.ClientProxyConnectionError, "the proxy on the way to {} could not be reached", False),
-    (aiohttp.ClientHttpProxyError, "the proxy on the way to {} refused", False),
-    (aiohttp.ClientConnectorError, "{} could not be reached", False),
-    (aiohttp.ConnectionTimeoutError, "no connection to {} in time", False),
-    (aiohttp.InvalidURL, "the address of {} is no address", False),
-    (aiohttp.ServerTimeoutError, "{} did not answer in time", True),
-    (aiohttp.ServerDisconnectedError, "{} hung up without an answer", True),
-    (aiohttp.ClientResponseError, "{} answered with something that is not HTTP", True),
-    (aiohttp.ClientError, "the connection to {} broke before an answer came", True),
-)
-"""What each failure says and whether the request may have left; the first row that fits counts.
-
-The rows are aiohttp's own exceptions, not httpx's: httpx-aiohttp 0.2.0 (`transport.py`, AIOHTTP_EXC_MAP) turns
-`ServerDisconnectedError` and `ClientOSError`, both of which come after the request was written, into
-`httpx.ConnectTimeout`, and lets `ClientResponseError` through as it is. The original is the `__cause__`.
-"""
-
-
 class HttpClient:
-    """Connections to one kind of server. Follows no redirects; reads bounded replies; obeys HTTPS_PROXY and NO_PROXY."""
+    """Connections to one kind of server. Follows no redirects, keeps no cookies; reads bounded replies; obeys HTTPS_PROXY,
+    HTTP_PROXY, ALL_PROXY and NO_PROXY.
+
+    httpx is used at its transports (https://www.python-httpx.org/advanced/transports/): what its client adds on top, cookies
+    and redirects and a fresh look at the environment and the address, is not wanted here, and costs as much as the request.
+    """
 
     def __init__(self, who: str, connections: int) -> None:
         """`who`: what reasons call the server, `Slack`. `connections`: how many may be open at once."""
         self._who = who
-        self._client = HttpxAiohttpClient(
-            limits=httpx.Limits(max_connections=connections, keepalive_expiry=KEEPALIVE_SECONDS),
-            follow_redirects=False,
-            # Not compressed: then the bound on a reply is a bound on memory too.
-            headers={"user-agent": f"notification-router/{__version__}", "accept-encoding": "identity"},
-        )
+        self._connections = connections
+        # By proxy, None for none, and whether it is for TLS.
+        self._transports: dict[tuple[str | None, bool], AiohttpTransport] = {}
+        self._places: OrderedDict[str, _Place] = OrderedDict()
 
     async def exchange(
-        self, method: str, url: str, *, deadline: float, headers: dict[str, str] | None = None, json: JsonValue = None
+        self, method: str, url: str, *, deadline: float, headers: Mapping[str, str] = NO_HEADERS, json: JsonValue = None
     ) -> Reply | NoReply:
         """Make one request and read the answer, by `deadline` (time of the running loop, seconds).
 
@@ -120,33 +98,28 @@ class HttpClient:
         """
         seconds = deadline - asyncio.get_running_loop().time()
         if seconds <= 0:
-            return NoReply(f"no time was left in this attempt to ask {self._who}", left=False)
+            return NoReply(f"no time was left in this attempt to ask {self._who}", left=False, host_is_down=False)
         # Always less than all the time there is (aiohttp rounds waits above 5 s up to a whole second of its clock):
         # so whenever the deadline strikes, the connection stood, and the request may have left.
         connect = min(CONNECT_TIMEOUT_SECONDS, seconds / 2)
-        content = None
-        headers = dict(headers or {})
-        if json is not None:
-            content = orjson.dumps(json)
-            headers["content-type"] = "application/json; charset=utf-8"
+        place = self._place(url)
+        request = httpx.Request(
+            method,
+            place.url,
+            headers={**_HEADERS, **headers} if json is None else {**_HEADERS, **_JSON, **headers},
+            content=None if json is None else orjson.dumps(json),
+            extensions={"timeout": {"connect": connect, "pool": connect}},
+        )
         head: httpx.Response | None = None
         body = bytearray()
         whole = False
         try:
             async with asyncio.timeout(seconds):
-                async with self._client.stream(
-                    method,
-                    url,
-                    content=content,
-                    headers=headers,
-                    timeout=httpx.Timeout(None, connect=connect, pool=connect),
-                ) as head:
-                    async for chunk in head.aiter_raw():
-                        body += chunk
-                        if len(body) > MAX_REPLY_BYTES:
-                            break
-                    else:
-                        whole = True
+                head = await place.transport.handle_async_request(request)
+                try:
+                    whole = await _read(head, body)
+                finally:
+                    await head.aclose()
         except (TimeoutError, httpx.RequestError, aiohttp.ClientError) as error:
             if head is None:
                 return self._no_reply(error, seconds)
@@ -154,18 +127,76 @@ class HttpClient:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
+        transports, self._transports = self._transports, {}
+        self._places.clear()
+        for transport in transports.values():
+            await transport.aclose()
+
+    def _place(self, url: str) -> "_Place":
+        """`url` ready to use. To read one, and to find its proxy, takes longer than to look it up."""
+        place = self._places.get(url)
+        if place is None:
+            place = _Place(httpx.URL(url), self._transport(proxy_for(url), url.startswith("https:")))
+            self._places[url] = place
+            if len(self._places) > MAX_PLACES:
+                self._places.popitem(last=False)
+        else:
+            self._places.move_to_end(url)
+        return place
+
+    def _transport(self, proxy: str | None, is_tls: bool) -> AiohttpTransport:
+        transport = self._transports.get((proxy, is_tls))
+        if transport is None:
+            # To read the trusted authorities takes some 30 ms, so it is left where no certificate is ever looked at: there,
+            # nobody is trusted.
+            tls = httpx.create_ssl_context() if is_tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            transport = AiohttpTransport(
+                verify=tls, client=partial(self._session, tls), proxy=None if proxy is None else httpx.Proxy(proxy)
+            )
+            self._transports[proxy, is_tls] = transport
+        return transport
+
+    def _session(self, tls: ssl.SSLContext) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=KEEPALIVE_SECONDS, ssl=tls),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
 
     def _no_reply(self, error: Exception, seconds: float) -> NoReply:
         cause = error.__cause__ if isinstance(error, httpx.RequestError) else error
-        for kind, words, left in FAILURES:
-            if isinstance(cause, kind):
-                reason = words.format(self._who)
-                # Never str(cause): it may hold the address, and the address may be the secret.
-                if type(cause) is aiohttp.ClientConnectorError and (cause.errno or 0) > 0:
-                    reason += f" ({os.strerror(cause.errno or 0).lower()})"
-                return NoReply(reason, left, type(cause).__name__)
+        # The deadline's own is a TimeoutError and nothing more; aiohttp's are more.
+        if isinstance(cause, aiohttp.ClientError):
+            return no_reply(cause, self._who)
         return NoReply(f"{self._who} did not answer within {seconds:.3g} seconds", left=True, code="timeout")
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a request goes, and by which connections."""
+
+    url: httpx.URL
+    transport: AiohttpTransport
+
+
+async def _read(head: httpx.Response, body: bytearray) -> bool:
+    """Read what follows `head` into `body`, MAX_REPLY_BYTES and at most a piece more; whether that was all of it."""
+    if not isinstance(head.stream, httpx.AsyncByteStream):
+        raise AssertionError("the answer of an asynchronous transport is asynchronous")
+    async for piece in head.stream:
+        body += piece
+        if len(body) > MAX_REPLY_BYTES:
+            return False
+    return True
+
+
+def proxy_for(url: str) -> str | None:
+    """The proxy that the environment (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY) names for `url`."""
+    parts = urlsplit(url)
+    if proxy_bypass(parts.netloc.rpartition("@")[2]):
+        return None
+    proxies = getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    return proxy if proxy is None or "://" in proxy else f"http://{proxy}"
 
 
 def quoted(text: str, *secrets: str, limit: int = 200) -> str:

@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+from typing import Literal
 
 import pytest
 from aiosmtplib import (
@@ -47,6 +48,7 @@ def test_acceptance_goes_on_and_ends_in_sent(stage: Stage) -> None:
         if stage in BEFORE_MAIL:
             # These raise only when they are not the one reply that the stage knows: 250 to STARTTLS must not pass.
             assert isinstance(outcome, Retry), code
+            assert outcome.host_is_down
         else:
             assert outcome == (Sent("fine", code) if stage is Stage.DATA else None)
 
@@ -57,7 +59,7 @@ def test_a_senseless_answer_is_tried_again(stage: Stage) -> None:
         outcome = of_reply(stage, code, "what?")
 
         assert isinstance(outcome, Retry), code
-        assert (outcome.code, outcome.pauses) == (code, None)
+        assert (outcome.code, outcome.pauses, outcome.host_is_down) == (code, None, stage in BEFORE_MAIL)
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -67,6 +69,7 @@ def test_a_postponement_is_tried_again(stage: Stage) -> None:
 
         assert isinstance(outcome, Retry), code
         assert (outcome.code, outcome.after_seconds, outcome.pauses) == (code, None, None)
+        assert outcome.host_is_down is (stage in BEFORE_MAIL or code == 421), code
         assert stage.value in outcome.reason
 
 
@@ -100,7 +103,10 @@ def test_too_big_is_the_messages_matter_already_at_mail_from(stage: Stage) -> No
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_bad_sequence_of_commands_is_nobodys_fault_once_mail_flows(stage: Stage) -> None:
-    assert isinstance(of_reply(stage, 503, "no"), Rejected if stage in BEFORE_MAIL else Retry)
+    outcome = of_reply(stage, 503, "no")
+
+    assert isinstance(outcome, Rejected if stage in BEFORE_MAIL else Retry)
+    assert isinstance(outcome, Rejected) or not getattr(outcome, "host_is_down", True)
 
 
 STATUSES = [
@@ -140,20 +146,23 @@ def test_too_fast_pauses_the_channel(status: str) -> None:
     outcome = of_reply(Stage.RCPT, 421, f"{status} slow down")
 
     assert isinstance(outcome, Retry)
-    assert (outcome.pauses, outcome.after_seconds) == (Scope.CHANNEL, 60)
+    assert (outcome.pauses, outcome.after_seconds, outcome.host_is_down) == (Scope.CHANNEL, 60, False)
 
 
-SERVERS_SAY: list[tuple[Stage, int, str, Scope | None]] = [
+Meant = Scope | Literal["later", "down"]
+"""What a refusal is about; or, of a postponement, whether the host is down."""
+
+SERVERS_SAY: list[tuple[Stage, int, str, Meant]] = [
     (Stage.RCPT, 550, "5.1.1 <a@b.example>: Recipient address rejected: User unknown", Scope.TARGET),  # Postfix
     (Stage.RCPT, 554, "5.7.1 <a@b.example>: Relay access denied", Scope.TARGET),  # Postfix
     (Stage.RCPT, 550, "relay not permitted", Scope.TARGET),  # Exim
-    (Stage.RCPT, 450, "4.2.0 <a@b.example>: Recipient address rejected: Greylisted", None),  # Postgrey
-    (Stage.RCPT, 452, "4.2.2 The email account that you tried to reach is over quota", None),  # Gmail
+    (Stage.RCPT, 450, "4.2.0 <a@b.example>: Recipient address rejected: Greylisted", "later"),  # Postgrey
+    (Stage.RCPT, 452, "4.2.2 The email account that you tried to reach is over quota", "later"),  # Gmail
     (Stage.RCPT, 552, "5.2.2 The email account that you tried to reach is over quota", Scope.TARGET),  # Gmail
     (Stage.MAIL, 552, "5.3.4 Message size exceeds fixed limit", Scope.MESSAGE),  # Postfix
     (Stage.MAIL, 553, "5.7.1 <a@b.example>: Sender address rejected: not owned by user c", Scope.CHANNEL),  # Postfix
     (Stage.MAIL, 530, "5.7.0 Must issue a STARTTLS command first", Scope.CHANNEL),  # RFC 3207
-    (Stage.MAIL, 451, "4.3.0 Temporary lookup failure", None),
+    (Stage.MAIL, 451, "4.3.0 Temporary lookup failure", "later"),
     (Stage.DATA, 554, "5.7.1 Spam message rejected", Scope.MESSAGE),
     (
         Stage.DATA,
@@ -161,24 +170,31 @@ SERVERS_SAY: list[tuple[Stage, int, str, Scope | None]] = [
         "5.7.60 SMTP; Client does not have permissions to send as this sender",
         Scope.CHANNEL,
     ),  # Exchange
-    (Stage.DATA, 452, "4.3.1 Insufficient system storage", None),
+    (Stage.DATA, 452, "4.3.1 Insufficient system storage", "later"),
     (Stage.AUTH, 535, "5.7.8 Username and Password not accepted", Scope.CHANNEL),  # Gmail
-    (Stage.AUTH, 454, "4.7.0 Temporary authentication failure", None),  # RFC 4954
+    (Stage.AUTH, 454, "4.7.0 Temporary authentication failure", "down"),  # RFC 4954
     (Stage.CONNECT, 554, "No SMTP service here", Scope.CHANNEL),  # RFC 5321
-    (Stage.CONNECT, 421, "4.7.0 Too many connections", None),
-    (Stage.STARTTLS, 454, "TLS not available due to temporary reason", None),  # RFC 3207
+    (Stage.CONNECT, 421, "4.7.0 Too many connections", "down"),
+    (Stage.RCPT, 421, "4.3.0 mx.example.org closing connection", "down"),
+    (Stage.DATA, 421, "4.4.2 mx.example.org Error: timeout exceeded", "down"),  # Postfix
+    (Stage.RCPT, 421, "4.7.28 Our system has detected an unusual rate of mail", "later"),  # Gmail
+    (Stage.STARTTLS, 454, "TLS not available due to temporary reason", "down"),  # RFC 3207
 ]
 
 
-@pytest.mark.parametrize(("stage", "code", "text", "scope"), SERVERS_SAY)
-def test_what_known_servers_say(stage: Stage, code: int, text: str, scope: Scope | None) -> None:
+@pytest.mark.parametrize(("stage", "code", "text", "meant"), SERVERS_SAY)
+def test_what_known_servers_say(stage: Stage, code: int, text: str, meant: Meant) -> None:
     outcome = of_reply(stage, code, text)
 
-    if scope is None:
-        assert isinstance(outcome, Retry)
-    else:
-        assert isinstance(outcome, Rejected)
-        assert outcome.scope is scope
+    assert isinstance(outcome, Retry | Rejected)
+    assert meaning(outcome) == meant
+
+
+def meaning(outcome: Retry | Rejected) -> Meant:
+    """The outcome in a word."""
+    if isinstance(outcome, Rejected):
+        return outcome.scope
+    return "down" if outcome.host_is_down else "later"
 
 
 @pytest.mark.parametrize(
@@ -245,7 +261,7 @@ def tls_trouble() -> ssl.SSLError:
 
 
 SECRET = "https://user:hunter2@example.org"
-TROUBLES: list[tuple[SMTPException | OSError, str, Scope | None, str]] = [
+TROUBLES: list[tuple[SMTPException | OSError, str, Meant, str]] = [
     (
         distrust(),
         "certificate",
@@ -255,36 +271,36 @@ TROUBLES: list[tuple[SMTPException | OSError, str, Scope | None, str]] = [
     (caused_by(SMTPConnectError(SECRET), distrust()), "certificate", Scope.CHANNEL, "ROUTER_EMAIL__CA_FILE"),
     (tls_trouble(), "tls", Scope.CHANNEL, "(wrong version number), see ROUTER_EMAIL__SECURITY"),
     (caused_by(SMTPConnectError(SECRET), tls_trouble()), "tls", Scope.CHANNEL, "ROUTER_EMAIL__SECURITY"),
-    (ssl.SSLEOFError(8, SECRET), "tls", None, "broke off"),
-    (ssl.SSLZeroReturnError(6, SECRET), "tls", None, "broke off"),
-    (SMTPTimeoutError(SECRET), "timeout", None, "too long for EHLO"),
-    (SMTPConnectTimeoutError(SECRET), "timeout", None, "too long for EHLO"),
-    (caused_by(SMTPConnectTimeoutError(SECRET), TimeoutError()), "timeout", None, "too long for EHLO"),
-    (TimeoutError(), "timeout", None, "too long for EHLO"),
-    (SMTPServerDisconnected(SECRET), "disconnected", None, "closed the connection at EHLO"),
-    (caused_by(SMTPServerDisconnected(SECRET), ConnectionResetError()), "disconnected", None, "at EHLO"),
-    (caused_by(SMTPConnectError(SECRET), SMTPServerDisconnected("")), "disconnected", None, "at EHLO"),
-    (ConnectionRefusedError(111, SECRET), "refused", None, "nothing listens at mail.example.org:25"),
-    (caused_by(SMTPConnectError(SECRET), ConnectionRefusedError()), "refused", None, "ROUTER_EMAIL__PORT"),
-    (ConnectionResetError(104, SECRET), "disconnected", None, "broke at EHLO"),
-    (BrokenPipeError(32, SECRET), "disconnected", None, "broke at EHLO"),
-    (socket.gaierror(-2, SECRET), "dns", None, "ROUTER_EMAIL__HOST"),
-    (caused_by(SMTPConnectError(SECRET), socket.gaierror(-3, "")), "dns", None, "ROUTER_EMAIL__HOST"),
-    (caused_by(SMTPConnectError(SECRET), OSError(113, "")), "network", None, "could not be reached"),
-    (OSError(SECRET), "network", None, "could not be reached"),
-    (SMTPException(SECRET), "protocol", None, "does not speak SMTP"),
+    (ssl.SSLEOFError(8, SECRET), "tls", "down", "broke off"),
+    (ssl.SSLZeroReturnError(6, SECRET), "tls", "down", "broke off"),
+    (SMTPTimeoutError(SECRET), "timeout", "down", "too long for EHLO"),
+    (SMTPConnectTimeoutError(SECRET), "timeout", "down", "too long for EHLO"),
+    (caused_by(SMTPConnectTimeoutError(SECRET), TimeoutError()), "timeout", "down", "too long for EHLO"),
+    (TimeoutError(), "timeout", "down", "too long for EHLO"),
+    (SMTPServerDisconnected(SECRET), "disconnected", "down", "closed the connection at EHLO"),
+    (caused_by(SMTPServerDisconnected(SECRET), ConnectionResetError()), "disconnected", "down", "at EHLO"),
+    (caused_by(SMTPConnectError(SECRET), SMTPServerDisconnected("")), "disconnected", "down", "at EHLO"),
+    (ConnectionRefusedError(111, SECRET), "refused", "down", "nothing listens at mail.example.org:25"),
+    (caused_by(SMTPConnectError(SECRET), ConnectionRefusedError()), "refused", "down", "ROUTER_EMAIL__PORT"),
+    (ConnectionResetError(104, SECRET), "disconnected", "down", "broke at EHLO"),
+    (BrokenPipeError(32, SECRET), "disconnected", "down", "broke at EHLO"),
+    (socket.gaierror(-2, SECRET), "dns", "down", "ROUTER_EMAIL__HOST"),
+    (caused_by(SMTPConnectError(SECRET), socket.gaierror(-3, "")), "dns", "down", "ROUTER_EMAIL__HOST"),
+    (caused_by(SMTPConnectError(SECRET), OSError(113, "")), "network", "down", "could not be reached"),
+    (OSError(SECRET), "network", "down", "could not be reached"),
+    (SMTPException(SECRET), "protocol", "down", "does not speak SMTP"),
 ]
 
 
-@pytest.mark.parametrize(("error", "code", "scope", "words"), TROUBLES)
-def test_each_trouble(error: SMTPException | OSError, code: str, scope: Scope | None, words: str) -> None:
+@pytest.mark.parametrize(("error", "code", "meant", "words"), TROUBLES)
+def test_each_trouble(error: SMTPException | OSError, code: str, meant: Meant, words: str) -> None:
     outcome = of_error(Stage.EHLO, error, "mail.example.org:25")
 
     assert outcome.code == code
     assert words in outcome.reason
     assert "mail.example.org:25" in outcome.reason
     assert "hunter2" not in outcome.reason
-    assert (outcome.scope if isinstance(outcome, Rejected) else None) is scope
+    assert meaning(outcome) == meant
 
 
 @pytest.mark.parametrize("error", [TimeoutError(), SMTPServerDisconnected(""), ConnectionResetError(), OSError()])
@@ -296,4 +312,6 @@ def test_trouble_before_the_first_word_names_what_may_be_set_wrong(error: SMTPEx
 def test_waiting_in_vain_for_a_connection_says_so() -> None:
     outcome = of_error(Stage.WAIT, TimeoutError(), "mail.example.org:25")
 
-    assert outcome == Retry("mail.example.org:25 let us wait too long for a free connection", "timeout")
+    assert outcome == Retry(
+        "mail.example.org:25 let us wait too long for a free connection", "timeout", host_is_down=False
+    )

@@ -6,14 +6,14 @@ import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-import aiohttp
 import pytest
 import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.channels.base import Retry, Uncertain
-from router.channels.http import FAILURES, MAX_REPLY_BYTES, HttpClient, NoReply, Reply, quoted, unanswered
+from router.channels import http
+from router.channels.http import MAX_REPLY_BYTES, HttpClient, Reply, quoted
+from router.channels.no_reply import NoReply
 from router.documents.timestamps import utc_now
 from tests.channels.raw_server import RawServer, Script, answer, read_request, reset
 
@@ -139,7 +139,7 @@ async def test_a_pool_without_a_free_place_is_before(asker: Asker) -> None:
 
 async def test_no_time_left_is_before(asker: Asker) -> None:
     reply = no_reply(await asker.post("127.0.0.1:1", seconds=-1))
-    assert (reply.left, reply.reason) == (False, "no time was left in this attempt to ask the peer")
+    assert reply == NoReply("no time was left in this attempt to ask the peer", False, host_is_down=False)
 
 
 # --- after the request may have left
@@ -163,7 +163,9 @@ def after_reading(then: bytes | None) -> Script:
     ("then", "reason"),
     [
         pytest.param(b"", "the peer hung up without an answer", id="hangs up"),
-        pytest.param(None, "the connection to the peer broke before an answer came", id="resets"),
+        pytest.param(
+            None, "the connection to the peer broke before an answer came (connection reset by peer)", id="resets"
+        ),
         pytest.param(b"HTTP/1.1 200 OK\r\ncontent-", "the peer hung up without an answer", id="hangs up in the head"),
         pytest.param(b"SSH-2.0-x\r\n\r\n", "the peer answered with something that is not HTTP", id="is no HTTP"),
     ],
@@ -311,17 +313,88 @@ async def test_a_cancelled_request_is_cancelled(asker: Asker) -> None:
             await task
 
 
+# --- by way of a proxy
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "bypass", "is_asked"),
+    [
+        ("HTTP_PROXY", "http://{}", "", True),
+        ("http_proxy", "{}", "", True),
+        ("ALL_PROXY", "http://{}", "", True),
+        ("HTTPS_PROXY", "http://{}", "", False),
+        ("HTTP_PROXY", "http://{}", "other.example,.invalid", False),
+        ("HTTP_PROXY", "http://{}", "*", False),
+    ],
+)
+async def test_the_proxy_of_the_environment_is_asked(
+    asker: Asker, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, bypass: str, is_asked: bool
+) -> None:
+    async def refuse(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "no such name")
+
+    resolve = asyncio.get_running_loop().getaddrinfo
+    requests: list[bytes] = []
+
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        requests.append(await read_request(reader))
+        writer.write(answer())
+        await writer.drain()
+
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    async with RawServer(proxy) as server:
+        monkeypatch.setenv(variable, value.format(server.host))
+        monkeypatch.setenv("NO_PROXY", bypass)
+        monkeypatch.setattr(
+            asyncio.get_running_loop(),
+            "getaddrinfo",
+            lambda host, *more, **names: (refuse if host == "peer.invalid" else resolve)(host, *more, **names),
+        )
+        reply = await asker.post("peer.invalid")
+    if is_asked:
+        assert isinstance(reply, Reply)
+        assert requests[0].startswith(f"POST http://peer.invalid/{SECRET} HTTP/1.1\r\n".encode())
+    else:
+        assert "could not be resolved" in no_reply(reply).reason
+        assert requests == []
+
+
+async def test_no_cookie_is_kept(asker: Asker) -> None:
+    requests: list[bytes] = []
+
+    async def bake(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            try:
+                requests.append(await read_request(reader))
+            except asyncio.IncompleteReadError:
+                return
+            writer.write(answer(extra=b"set-cookie: crumbs=1; path=/\r\n"))
+            await writer.drain()
+
+    async with RawServer(bake) as server:
+        for _ in range(2):
+            assert isinstance(await asker.post(server.host), Reply)
+    assert len(requests) == 2
+    assert b"crumbs" not in requests[1]
+
+
+async def test_no_more_addresses_are_kept_ready_than_is_set(asker: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "MAX_PLACES", 2)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(answer())
+        await writer.drain()
+
+    async with RawServer(serve) as one, RawServer(serve) as two, RawServer(serve) as three:
+        for server in (one, two, three, one):
+            assert isinstance(await asker.post(server.host), Reply)
+    assert len(asker.client._places) == 2
+
+
 # --- pure parts
-
-
-def test_what_had_not_left_is_retried_and_what_had_is_uncertain() -> None:
-    assert unanswered(NoReply("why", False, "c")) == Retry("why", "c")
-    assert unanswered(NoReply("why", True, "c")) == Uncertain("why; it may have arrived or not", "c")
-
-
-def test_the_last_row_catches_every_failure_of_aiohttp() -> None:
-    kind, _, left = FAILURES[-1]
-    assert (kind, left) == (aiohttp.ClientError, True)
 
 
 @given(st.text(), st.integers(1, 50))

@@ -50,7 +50,7 @@ def test_a_target_is_read(value: JsonValue, address: str | None) -> None:
 
 def test_a_webhook_is_shown_without_its_secret() -> None:
     target = parse_target(HOOK, SETTINGS)
-    assert target == Target("slack", HOOK, SHOWN)
+    assert target == Target("slack", HOOK, SHOWN, host="hooks.slack.com")
     assert SECRET not in target.shown
 
 
@@ -138,3 +138,17 @@ def test_any_text_is_refused_or_has_an_address_that_is_read_as_itself(text: str)
 def test_what_is_missing_is_one_sentence_that_names_the_variable(settings: SlackSettings, says: str | None) -> None:
     found = KIND.missing(settings)
     assert (found is None) if says is None else (found is not None and says in found and "xoxb" not in found)
+
+
+@pytest.mark.parametrize(
+    ("value", "host"),
+    [
+        ("C0123ABCD", ""),
+        ("#general", ""),
+        (HOOK, "hooks.slack.com"),
+        (HOOK.replace("hooks.slack.com", "HOOKS.example.org:8443"), "hooks.example.org:8443"),
+        (HOOK.replace("https://hooks.slack.com", "http://127.0.0.1:8080"), "127.0.0.1:8080"),
+    ],
+)
+def test_the_host_that_is_asked(value: str, host: str) -> None:
+    assert parse_target(value, SETTINGS).host == host

@@ -29,12 +29,14 @@ def reply(status: int, body: object = b"", **headers: str) -> Reply:
 
 
 def kind_of_outcome(outcome: Outcome | WithoutBlocks) -> str:
-    """The outcome in a word."""
+    """The outcome in a word; `down` is a retry that says that the host is down."""
     match outcome:
         case Rejected():
             return outcome.scope.value
-        case Retry(pauses=Scope.TARGET):
+        case Retry(pauses=Scope.TARGET, host_is_down=False):
             return "slow down"
+        case Retry(pauses=None, host_is_down=True):
+            return "down"
         case _:
             return type(outcome).__name__
 
@@ -43,7 +45,7 @@ API = {
     "ratelimited": "slow down",
     "rate_limited": "slow down",
     "message_limit_exceeded": "Retry",
-    "service_unavailable": "Retry",
+    "service_unavailable": "down",
     "request_timeout": "Retry",
     "team_added_to_org": "Retry",
     "org_login_required": "Retry",
@@ -126,9 +128,9 @@ def test_without_blocks_an_error_about_blocks_is_final(error: str) -> None:
         (429, b"", "slow down"),
         (429, {"ok": False, "error": "ratelimited"}, "slow down"),
         (500, b"", "Uncertain"),
-        (500, {"ok": False, "error": "service_unavailable"}, "Retry"),
+        (500, {"ok": False, "error": "service_unavailable"}, "down"),
         (502, b"<html>", "Uncertain"),
-        (503, b"", "Retry"),
+        (503, b"", "down"),
         (504, b"", "Uncertain"),
         (599, b"", "Uncertain"),
         (999, b"", "Uncertain"),
@@ -185,7 +187,7 @@ WEBHOOK = {
     (500, "something new"): "Uncertain",
     (500, "no_text"): "Uncertain",
     (502, "<html>"): "Uncertain",
-    (503, ""): "Retry",
+    (503, ""): "down",
     (504, ""): "Uncertain",
 }
 

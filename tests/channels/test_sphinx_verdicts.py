@@ -35,14 +35,16 @@ def reply(status: int, body: object = b"", **headers: str) -> Reply:
 
 
 def in_a_word(found: object) -> str:
-    """What was found, in a word or two."""
+    """What was found, in a word or two; `down` is a retry that says that the host is down."""
     match found:
         case Contact():
             return found.value
         case Rejected():
             return found.scope.value
-        case Retry(pauses=Scope.CHANNEL):
+        case Retry(pauses=Scope.CHANNEL, host_is_down=False):
             return "slow down"
+        case Retry(pauses=None, host_is_down=True):
+            return "down"
         case Settled():
             return f"settled {in_a_word(found.outcome)}"
         case _:
@@ -74,9 +76,9 @@ LOOK = [
     (418, b"", "Retry"),
     (429, b"", "slow down"),
     (500, b"", "unknown"),
-    (502, b"", "Retry"),
-    (503, b"", "Retry"),
-    (504, b"", "Retry"),
+    (502, b"", "down"),
+    (503, b"", "down"),
+    (504, b"", "down"),
 ]
 
 
@@ -99,8 +101,10 @@ ADD = [
     (418, b"", "Retry"),
     (422, b"", "target"),
     (429, b"", "slow down"),
-    (500, b"", "Retry"),
-    (503, b"", "Retry"),
+    (500, b"", "down"),
+    (502, b"", "down"),
+    (503, b"", "down"),
+    (504, b"", "down"),
 ]
 
 
@@ -147,7 +151,7 @@ SEND = [
     (500, {"status": "FAILED", "message": "no route"}, "Retry"),
     (500, {"status": "COMPLETE", "tag": "t1"}, "Uncertain"),
     (502, b"<html>", "Uncertain"),
-    (503, b"", "Retry"),
+    (503, b"", "down"),
     (504, b"", "Uncertain"),
 ]
 
@@ -178,8 +182,10 @@ TAG = [
     (404, b"", "settled Uncertain"),
     (405, b"", "channel"),
     (429, b"", "slow down"),
-    (500, b"", "Retry"),
-    (503, b"", "Retry"),
+    (500, b"", "down"),
+    (502, b"", "down"),
+    (503, b"", "down"),
+    (504, b"", "down"),
 ]
 
 

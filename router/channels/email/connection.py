@@ -12,6 +12,7 @@ from aiosmtplib import SMTP, SMTPException, SMTPResponse, SMTPResponseException
 from router.channels.base import Outcome, Rejected, Retry, Scope
 from router.channels.email.access import Access
 from router.channels.email.compose import Mail
+from router.channels.email.mailbox import Mailbox
 from router.channels.email.outcomes import TROUBLES, Stage, of_reply
 
 QUIT_TIMEOUT_SECONDS = 1.0
@@ -121,8 +122,8 @@ class Connection:
         outcome = self._unsuitable(mail) or await self._begin(mail, progress)
         if outcome is None:
             progress.stage = Stage.RCPT
-            encoding = "utf-8" if mail.needs_smtputf8 else "ascii"
-            reply = await _reply(self._client.rcpt(mail.recipient.address, encoding=encoding))
+            # Not `rcpt`, nor `mail` below, which take an address apart to find out whether it is one: this one was read.
+            reply = await _reply(self._client.execute_command(b"RCPT", b"TO:" + _path(mail.recipient)))
             outcome = self._judge(Stage.RCPT, reply)
         if outcome is None:
             progress.stage = Stage.DATA
@@ -162,11 +163,10 @@ class Connection:
             if reset.code != 250:
                 return SMTPResponse(421, reset.message)
             self._needs_reset = False
-        options = [f"SIZE={len(mail.content)}"] if self._client.supports_extension("size") else []
+        options = [b"SIZE=%d" % len(mail.content)] if self._client.supports_extension("size") else []
         if mail.needs_smtputf8:
-            options += ["SMTPUTF8", "BODY=8BITMIME"]  # RFC 6531 section 3.1: who offers the one offers the other
-        encoding = "utf-8" if mail.needs_smtputf8 else "ascii"
-        return await _reply(self._client.mail(mail.sender.address, options=options, encoding=encoding))
+            options += [b"SMTPUTF8", b"BODY=8BITMIME"]  # RFC 6531 section 3.1: who offers the one offers the other
+        return await _reply(self._client.execute_command(b"MAIL", b"FROM:" + _path(mail.sender), *options))
 
     def _judge(self, stage: Stage, reply: SMTPResponse) -> Outcome | None:
         outcome = of_reply(stage, reply.code, reply.message)
@@ -207,6 +207,11 @@ class Connection:
         """What encrypts the connection, `TLSv1.3`; `not encrypted`."""
         tls = self._client.get_transport_info("ssl_object") if self.is_open else None
         return str(tls.version()) if isinstance(tls, ssl.SSLObject) else "not encrypted"
+
+
+def _path(mailbox: Mailbox) -> bytes:
+    """An address as a command has it (RFC 5321 section 4.1.2). A mailbox holds none of the characters that would end it."""
+    return f"<{mailbox.address}>".encode()
 
 
 async def _reply(call: Awaitable[SMTPResponse]) -> SMTPResponse:

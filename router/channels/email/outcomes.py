@@ -18,6 +18,8 @@ MAX_REPLY_CHARS = 300
 """How much of a server's reply a document keeps."""
 SLOW_DOWN_SECONDS = 60.0
 """How long the channel pauses when the server says that we are too fast: SMTP has no Retry-After."""
+SERVICE_NOT_AVAILABLE = 421
+"""The one reply that is about the server whatever it is given to: it says so and hangs up (RFC 5321 section 4.2.3)."""
 
 
 class Stage(StrEnum):
@@ -31,6 +33,10 @@ class Stage(StrEnum):
     MAIL = "MAIL FROM"
     RCPT = "RCPT TO"
     DATA = "DATA"
+
+
+_BEFORE_MAIL = (Stage.CONNECT, Stage.EHLO, Stage.STARTTLS, Stage.AUTH)
+"""Where nothing has been said of a message yet: what is put off here is put off for every target."""
 
 
 class Verdict(StrEnum):
@@ -133,7 +139,8 @@ _POSTPONEMENTS: dict[Verdict, str] = {
 
 def verdict(stage: Stage, code: int, text: str) -> Verdict:
     """What the reply `code text` means when it came at `stage`."""
-    status = enhanced_status(code, text)
+    # What is no refusal has no status that means anything else.
+    status = enhanced_status(code, text) if code >= 400 else None
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     by_class = _BY_CLASS.get((stage, code // 100), Verdict.SENSELESS)
@@ -153,7 +160,7 @@ def of_reply(stage: Stage, code: int, text: str) -> Outcome | None:
     reason = f"{_POSTPONEMENTS[meaning].format(stage=stage.value)}: {said.strip()}"
     if meaning is Verdict.SLOW_DOWN:
         return Retry(reason, code, SLOW_DOWN_SECONDS, Scope.CHANNEL)
-    return Retry(reason, code)
+    return Retry(reason, code, host_is_down=stage in _BEFORE_MAIL or code == SERVICE_NOT_AVAILABLE)
 
 
 def enhanced_status(code: int, text: str) -> str | None:
@@ -168,7 +175,8 @@ _STATUS = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?![\d.])")
 def shorten(text: str) -> str:
     """A server's words on one line, without what no document can hold, and not too many of them."""
     words = " ".join(text.encode("utf-8", "replace").decode().split())
-    words = "".join(char if char.isprintable() else "\ufffd" for char in words)
+    if not words.isprintable():
+        words = "".join(char if char.isprintable() else "\ufffd" for char in words)
     return words if len(words) <= MAX_REPLY_CHARS else words[: MAX_REPLY_CHARS - 1] + "…"
 
 
@@ -178,7 +186,7 @@ class _Trouble:
     reason: str
     """With `{server}`, `{stage}`, `{detail}` and `{hint}` to fill in."""
     is_ours: bool = False
-    """Whether it lasts until somebody mends our settings."""
+    """Whether it lasts until somebody mends our settings; if not, the host is down."""
 
 
 _BY_ERROR: dict[type[BaseException], _Trouble] = {
@@ -226,7 +234,10 @@ def of_error(stage: Stage, error: SMTPException | OSError, server: str) -> Retry
     )
     detail = shorten(_tls_detail(cause if isinstance(cause, ssl.SSLError) else error))
     reason = known.reason.format(server=server, stage=stage.value, detail=detail, hint=_HINTS.get(stage, ""))
-    return Rejected(reason, Scope.CHANNEL, known.code) if known.is_ours else Retry(reason, known.code)
+    if known.is_ours:
+        return Rejected(reason, Scope.CHANNEL, known.code)
+    # While we wait for a place of our own, nothing is asked of the server.
+    return Retry(reason, known.code, host_is_down=stage is not Stage.WAIT)
 
 
 def _tls_detail(error: BaseException) -> str:

@@ -11,7 +11,7 @@ from router.channels.email.connection import Connection
 @dataclass(frozen=True, slots=True)
 class _Idle:
     connection: Connection
-    timer: asyncio.TimerHandle
+    until: float
 
 
 class Pool:
@@ -23,6 +23,9 @@ class Pool:
         self._slots = asyncio.Semaphore(size)
         self._idle_seconds = idle_seconds
         self._idle: list[_Idle] = []
+        """In the order in which they came back."""
+        self._expiry: asyncio.TimerHandle | None = None
+        """For the first of them; one for each would be set and taken back with every mail."""
         self._is_closed = False
 
     @asynccontextmanager
@@ -50,20 +53,18 @@ class Pool:
         """Close what is idle, and keep nothing that comes back."""
         self._is_closed = True
         idle, self._idle = self._idle, []
-        for kept in idle:
-            kept.timer.cancel()
+        if self._expiry is not None:
+            self._expiry.cancel()
+            self._expiry = None
         await asyncio.gather(*(kept.connection.quit() for kept in idle))
 
     def _take(self, fresh: bool) -> Connection | None:
         while self._idle and not fresh:
             kept = self._idle.pop()
-            kept.timer.cancel()
             if kept.connection.is_open:
                 return kept.connection
         while len(self._idle) + self._lent > self._size:
-            kept = self._idle.pop(0)
-            kept.timer.cancel()
-            kept.connection.leave()
+            self._idle.pop(0).connection.leave()
         return None
 
     def _keep(self, connection: Connection) -> None:
@@ -72,9 +73,14 @@ class Pool:
         if self._is_closed:
             connection.leave()
             return
-        timer = asyncio.get_running_loop().call_later(self._idle_seconds, self._expire, connection)
-        self._idle.append(_Idle(connection, timer))
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._idle_seconds
+        self._idle.append(_Idle(connection, until))
+        if self._expiry is None:
+            self._expiry = loop.call_at(until, self._expire)
 
-    def _expire(self, connection: Connection) -> None:
-        self._idle = [kept for kept in self._idle if kept.connection is not connection]
-        connection.leave()
+    def _expire(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._idle and self._idle[0].until <= loop.time():
+            self._idle.pop(0).connection.leave()
+        self._expiry = loop.call_at(self._idle[0].until, self._expire) if self._idle else None

@@ -1,5 +1,7 @@
 """Pure: a target of the mapping as a mailbox."""
 
+from functools import lru_cache
+
 from router.channels.base import Target, TargetError
 from router.channels.email.mailbox import EXAMPLE, Mailbox, read_address, read_mailbox, read_name
 from router.documents.json_types import JsonValue
@@ -7,6 +9,11 @@ from router.documents.problems import kind_of
 from router.settings import EmailSettings
 
 CHANNEL = "email"
+
+MAX_KNOWN = 10_000
+"""How many addresses that were read need not be read again; the same ones get mail after mail."""
+
+_known = lru_cache(MAX_KNOWN)(read_address)
 
 
 def parse_target(value: JsonValue, _settings: EmailSettings) -> Target:
@@ -23,7 +30,7 @@ def parse_target(value: JsonValue, _settings: EmailSettings) -> Target:
 
 def mailbox_of(target: Target) -> Mailbox:
     """The mailbox that `target` stands for. Raises ValueError for an address that never went through `parse_target`."""
-    mailbox = read_address(target.address)
+    mailbox = _known(target.address)
     return Mailbox(mailbox.local, mailbox.domain, target.options.get("name"))
 
 

@@ -1,6 +1,7 @@
 """Sends a message to a Matrix room, once however often it is tried."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
@@ -35,11 +36,12 @@ class MatrixChannel:
     unanswered may be tried again.
     """
 
-    def __init__(self, settings: MatrixSettings) -> None:
+    def __init__(self, settings: MatrixSettings, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock`: seconds that only go forward; a test may have its own."""
         self._settings = settings
         self._homeserver = Homeserver(settings.homeserver or "", settings.user_id or "", settings.device_id)
         self._session = Session(settings, self._homeserver)
-        self._rooms = Rooms(self._homeserver)
+        self._rooms = Rooms(self._homeserver, clock=clock)
 
     async def send(self, outgoing: Outgoing) -> Outcome:
         """Send once to the room, or to the direct chat with the user, joining or opening it where that is needed."""
@@ -77,6 +79,7 @@ class MatrixChannel:
     async def _deliver(self, address: str, content: JsonObject, transaction_id: str) -> str:
         """Find the room, get in, make sure that plain text may go there, and send; the event id."""
         room_id = await self._rooms.find(address)
+        way = [room_id]
         looked_afresh = False
         joined: set[str] = set()
         for _ in range(MAX_MOVES):
@@ -85,18 +88,23 @@ class MatrixChannel:
                 if replacement is None:
                     return await self._homeserver.send_message(room_id, content, transaction_id)
                 room_id = replacement
+                way.append(room_id)
             except Refused as refused:
-                if refused.failure.errcode not in _NO_ENTRY or room_id in joined:
+                if refused.failure.errcode not in _NO_ENTRY:
+                    raise
+                self._rooms.forget(address, *way)
+                if room_id in joined:
                     raise
                 if not looked_afresh:
                     looked_afresh = True
-                    self._rooms.forget(address)
                     room_now = await self._rooms.find(address)
                     if room_now != room_id:
                         room_id = room_now
+                        way.append(room_id)
                         continue
                 await self._rooms.join(room_id, address)
                 joined.add(room_id)
+        self._rooms.forget(address, *way)
         raise TooManyMoves
 
     async def _logged_in(self, work: Callable[[], Awaitable[T]]) -> T:
@@ -135,7 +143,7 @@ class MatrixChannel:
         except WrongUser as wrong:
             return Rejected(str(wrong), Scope.CHANNEL)
         except TimeoutError:
-            return Retry(f"the homeserver took longer than {seconds:.3g} seconds", "timeout")
+            return Retry(f"the homeserver took longer than {seconds:.3g} seconds", "timeout", host_is_down=True)
         except (aiohttp.ClientError, OSError) as error:
             return unreachable(error)
 

@@ -96,8 +96,12 @@ class Homeserver:
 
     async def send_message(self, room_id: str, content: JsonObject, transaction_id: str) -> str:
         """Send an `m.room.message` and give its event id: that of the first time, for a transaction id already seen."""
-        answer = await self._ask(Step.SEND, self._client.room_send(room_id, "m.room.message", content, transaction_id))
-        event_id: str = answer.event_id
+        answer = await self._plain(
+            Step.SEND, "PUT", "rooms", room_id, "send", "m.room.message", transaction_id, body=content
+        )
+        event_id = answer.get("event_id")
+        if not isinstance(event_id, str):
+            raise Refused(Failure(Step.SEND, 200))
         return event_id
 
     async def joined_rooms(self) -> list[str]:

@@ -1,7 +1,6 @@
 """Pure: what each refusal of a homeserver, and each failure to reach it, means for a delivery, as tables."""
 
-import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
@@ -10,7 +9,8 @@ from typing import Final, Literal
 import aiohttp
 
 from router.channels.base import Rejected, Retry, Scope
-from router.channels.http import FAILURES, quoted
+from router.channels.http import quoted
+from router.channels.no_reply import no_reply
 from router.channels.retry_after import MAX_RETRY_AFTER_SECONDS, retry_after_seconds
 
 DEFAULT_PAUSE_SECONDS: Final = 5.0
@@ -84,6 +84,8 @@ class Ruling:
     """With places for the fields of `About`."""
     pauses: Scope = Scope.CHANNEL
     """What a `slow_down` pauses. Homeservers count messages by sender, over all rooms: hence the whole channel."""
+    host_is_down: bool = False
+    """As in `Retry`."""
 
 
 _LOGIN_GONE = Ruling("channel", "the homeserver does not accept the router's login; set {credential} to a valid one")
@@ -185,9 +187,11 @@ AT_STEP: Final = MappingProxyType(
 """Where it matters what was asked. The rate of joins, invitations and new rooms is limited apart from that of messages."""
 
 _GARBAGE = Ruling("retry", "what answered is not a homeserver, or a broken one; see ROUTER_MATRIX__HOMESERVER")
-_DOWN = Ruling("retry", "the homeserver is not available at the moment")
+"""Not the homeserver's being down: a filter on the way answers so too, for what it dislikes in one message."""
+_DOWN = Ruling("retry", "the homeserver is not available at the moment", host_is_down=True)
+_NOT_NOW = replace(_DOWN, host_is_down=False)
 
-STATUSES: Final = MappingProxyType({408: _DOWN, 413: _TOO_LARGE, 425: _DOWN, 429: _TOO_FAST})
+STATUSES: Final = MappingProxyType({408: _NOT_NOW, 413: _TOO_LARGE, 425: _NOT_NOW, 429: _TOO_FAST})
 """By status, when the `errcode` says nothing: no `errcode`, or one not in the tables."""
 
 STATUS_CLASSES: Final = MappingProxyType(
@@ -224,7 +228,7 @@ def classify(failure: Failure, about: About, now: datetime) -> Retry | Rejected:
         reason += f": {quoted(failure.error, *about.secrets)}"
     code = failure.errcode or failure.status
     if ruling.meaning == "retry":
-        return Retry(reason, code, asked_seconds(failure, now))
+        return Retry(reason, code, asked_seconds(failure, now), host_is_down=ruling.host_is_down)
     if ruling.meaning == "slow_down":
         asked = asked_seconds(failure, now)
         return Retry(reason, code, DEFAULT_PAUSE_SECONDS if asked is None else asked, ruling.pauses)
@@ -241,12 +245,4 @@ def asked_seconds(failure: Failure, now: datetime) -> float | None:
 
 def unreachable(error: aiohttp.ClientError | OSError) -> Retry:
     """What it means that no answer came. Always worth a retry: a homeserver tells a repeat by its transaction id."""
-    for kind, words, _ in FAILURES:
-        if isinstance(error, kind):
-            reason = words.format("the homeserver")
-            # Never str(error): that may hold the address, and what is in it.
-            number = error.errno if isinstance(error, OSError) else None
-            if isinstance(number, int) and number > 0:
-                reason += f" ({os.strerror(number).lower()})"
-            return Retry(f"{reason}; see ROUTER_MATRIX__HOMESERVER if it stays so", type(error).__name__)
-    return Retry("the connection to the homeserver broke before an answer came", type(error).__name__)
+    return no_reply(error, "the homeserver").retry("; see ROUTER_MATRIX__HOMESERVER if it stays so")

@@ -28,6 +28,8 @@ class Session:
 
         Raises WrongUser, and what `Homeserver` raises.
         """
+        if self._identity is not None:
+            return self._identity
         async with self._lock:
             if self._identity is None:
                 self._identity = await self._identify()

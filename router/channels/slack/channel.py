@@ -5,7 +5,8 @@ from typing import Final
 
 from router.channels.base import ChannelKind, CheckResult, Code, Outcome, Outgoing, Rejected, Scope
 from router.channels.credentials import base_url_problem, token_problem
-from router.channels.http import ATTEMPT_SHARE, HttpClient, NoReply, unanswered
+from router.channels.http import ATTEMPT_SHARE, HttpClient
+from router.channels.no_reply import NoReply, unanswered
 from router.channels.slack.targets import CHANNEL, is_webhook, parse_target, webhook_hosts_problem
 from router.channels.slack.verdicts import API_ERRORS, API_STATUSES, WithoutBlocks, api_outcome, webhook_outcome
 from router.documents.json_types import JsonObject

@@ -95,4 +95,5 @@ def _webhook(text: str, settings: SlackSettings) -> Target:
     if path is None or parts.query or parts.fragment:
         raise TargetError("must be the whole address of an incoming webhook, …/services/T…/B…/… and nothing after it")
     base = f"{parts.scheme}://{place}"
-    return Target(CHANNEL, f"{base}{parts.path}", f"{base}/services/{path[1][:4]}…/{path[2][:4]}…/…")
+    shown = f"{base}/services/{path[1][:4]}…/{path[2][:4]}…/…"
+    return Target(CHANNEL, f"{base}{parts.path}", shown, host=place)

@@ -1,6 +1,6 @@
 """Pure: what each answer of Slack means for a delivery, as tables."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Final, Literal
@@ -19,6 +19,8 @@ class Ruling:
 
     meaning: Meaning
     advice: str
+    host_is_down: bool = False
+    """As in `Retry`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,8 @@ pauses each target that meets it, while webhooks and other workspaces go on."""
 _UNSURE = Ruling(
     "uncertain", "Slack had an error of its own and says that the message may have been posted all the same"
 )
-_BUSY = Ruling("retry", "Slack is not available at the moment")
+_DOWN = Ruling("retry", "Slack is not available at the moment", host_is_down=True)
+_NOT_NOW = replace(_DOWN, host_is_down=False)
 _MIGRATING = Ruling("retry", "the Slack workspace is being moved to an Enterprise organisation")
 _BAD_TOKEN = Ruling("channel", "Slack does not accept the bot token; set ROUTER_SLACK__BOT_TOKEN to a valid one")
 _NO_SCOPE = Ruling(
@@ -63,7 +66,7 @@ API_ERRORS: Final = MappingProxyType(
         "ratelimited": _TOO_FAST,
         "rate_limited": _TOO_FAST,
         "message_limit_exceeded": Ruling("retry", "the Slack workspace has reached its limit of messages"),
-        "service_unavailable": _BUSY,
+        "service_unavailable": _DOWN,
         "request_timeout": Ruling("retry", "Slack got the request cut short"),
         "team_added_to_org": _MIGRATING,
         "org_login_required": _MIGRATING,
@@ -117,10 +120,10 @@ API_STATUSES: Final = MappingProxyType(
         401: _BAD_TOKEN,
         403: _NO_ACCESS,
         404: Ruling("channel", "there is no Slack API at ROUTER_SLACK__API_URL"),
-        408: _BUSY,
+        408: _NOT_NOW,
         413: _TOO_LONG,
         429: _TOO_FAST,
-        503: _BUSY,
+        503: _DOWN,
     }
 )
 """HTTP status of an answer of the Web API that has no error of Slack's in its body."""
@@ -156,11 +159,11 @@ WEBHOOK_STATUSES: Final = MappingProxyType(
         400: Ruling("message", "Slack refused the message"),
         403: _HOOK_REFUSED,
         404: _HOOK_WRONG,
-        408: _BUSY,
+        408: _NOT_NOW,
         410: _HOOK_GONE,
         413: _TOO_LONG,
         429: _TOO_FAST,
-        503: _BUSY,
+        503: _DOWN,
     }
 )
 """HTTP status of an incoming webhook's refusal with a text that is not in WEBHOOK_TEXTS."""
@@ -209,7 +212,7 @@ def _apply(ruling: Ruling, code: Code, reply: Reply, now: datetime, with_blocks:
     reason = f"{ruling.advice} ({code})"
     match ruling.meaning:
         case "retry":
-            return Retry(reason, code, reply.asked_seconds(now))
+            return Retry(reason, code, reply.asked_seconds(now), host_is_down=ruling.host_is_down)
         case "slow_down":
             return Retry(reason, code, reply.asked_seconds(now), pauses=Scope.TARGET)
         case "uncertain":

@@ -6,7 +6,8 @@ from urllib.parse import quote
 
 from router.channels.base import ChannelKind, CheckResult, Outcome, Outgoing, Rejected, Retry, Scope, Waiting
 from router.channels.credentials import base_url_problem, token_problem
-from router.channels.http import ATTEMPT_SHARE, HttpClient, NoReply, Reply, unanswered
+from router.channels.http import ATTEMPT_SHARE, HttpClient, Reply
+from router.channels.no_reply import NoReply, unanswered
 from router.channels.sphinx.recent import Recent
 from router.channels.sphinx.targets import CHANNEL, parse_target, person_of
 from router.channels.sphinx.verdicts import (
@@ -104,7 +105,7 @@ class SphinxChannel:
     async def _ask(self, tag: str, deadline: float) -> Outcome:
         reply = await self._exchange("GET", f"sends/{quote(tag, safe='')}", deadline)
         if isinstance(reply, NoReply):
-            return Retry(reply.reason, reply.code)
+            return reply.retry()
         outcome = tag_outcome(reply, tag, self._bot, utc_now())
         if isinstance(outcome, Settled):
             self._settled.add(tag, asyncio.get_running_loop().time())
@@ -117,7 +118,7 @@ class SphinxChannel:
         for path in paths:
             reply = await self._exchange("GET", f"{path}/{pubkey}", deadline)
             if isinstance(reply, NoReply):
-                return Retry(reply.reason, reply.code)
+                return reply.retry()
             if reply.status != 404:
                 return contact_state(reply, self._bot, utc_now())
         return Contact.UNKNOWN
@@ -128,9 +129,7 @@ class SphinxChannel:
         self._added.add(pubkey, asyncio.get_running_loop().time())
         body: JsonValue = {"contact_info": outgoing.target.address, "alias": alias}
         reply = await self._exchange("POST", "add_contact", deadline, body)
-        problem = (
-            Retry(reply.reason, reply.code) if isinstance(reply, NoReply) else add_problem(reply, self._bot, utc_now())
-        )
+        problem = reply.retry() if isinstance(reply, NoReply) else add_problem(reply, self._bot, utc_now())
         if problem is not None:
             self._added.discard(pubkey)
         return problem

@@ -1,6 +1,6 @@
 """Pure: what each answer of a Sphinx v2 bot means, as tables. The bot publishes no list of errors (wire-formats 1)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 from types import MappingProxyType
@@ -37,6 +37,8 @@ class Ruling:
 
     meaning: Meaning
     advice: str
+    host_is_down: bool = False
+    """As in `Retry`."""
 
 
 _TOKEN = Ruling(
@@ -44,7 +46,8 @@ _TOKEN = Ruling(
 )
 _NOT_A_BOT = Ruling("channel", "this is not the address of a Sphinx v2 bot; set ROUTER_SPHINX__URL")
 _TOO_FAST = Ruling("slow_down", "the Sphinx bot asked us to slow down")
-_BUSY = Ruling("retry", "the Sphinx bot is not available at the moment")
+_DOWN = Ruling("retry", "the Sphinx bot is not available at the moment", host_is_down=True)
+_NOT_NOW = replace(_DOWN, host_is_down=False)
 _REDIRECT = Ruling("retry", "the answer was a redirect, which is not followed; see ROUTER_SPHINX__URL")
 
 LOOK_STATUSES: Final = MappingProxyType[int, Contact | Ruling](
@@ -84,10 +87,10 @@ SEND_STATUSES: Final = MappingProxyType(
         403: _TOKEN,
         404: _NOT_A_BOT,
         405: _NOT_A_BOT,
-        408: _BUSY,
+        408: _NOT_NOW,
         413: Ruling("message", "the message is too long for the Sphinx bot; lower ROUTER_SPHINX__MAX_CONTENT_BYTES"),
         429: _TOO_FAST,
-        503: _BUSY,
+        503: _DOWN,
     }
 )
 """HTTP status of send, when the body does not say more."""
@@ -95,9 +98,13 @@ SEND_STATUSES: Final = MappingProxyType(
 TAG_STATUSES: Final = MappingProxyType({401: _TOKEN, 403: _TOKEN, 405: _NOT_A_BOT, 429: _TOO_FAST})
 """HTTP status of a look at sends/{tag}; 404 is a tag that the bot does not know."""
 
-_REPEATABLE_FAMILIES: Final = MappingProxyType({3: _REDIRECT})
+_REPEATABLE_FAMILIES: Final = MappingProxyType({3: _REDIRECT, 5: _DOWN})
 _SEND_FAMILIES: Final = MappingProxyType(
     {
+        1: Ruling(
+            "uncertain",
+            "the Sphinx bot answered with half an answer, so that nobody knows whether the message went out",
+        ),
         3: _REDIRECT,
         4: Ruling("message", "the Sphinx bot refused the message"),
         5: Ruling(
@@ -127,7 +134,7 @@ class Bot:
 def contact_state(reply: Reply, bot: Bot, now: datetime) -> Contact | Retry | Rejected:
     """How far the bot is with a person, by its answer to a look at the contact."""
     if reply.status // 100 != 2:
-        found = LOOK_STATUSES.get(reply.status) or _REPEATABLE_FAMILIES.get(reply.status // 100, _BUSY)
+        found = LOOK_STATUSES.get(reply.status) or _REPEATABLE_FAMILIES.get(reply.status // 100, _NOT_NOW)
         return found if isinstance(found, Contact) else _apply_repeatable(found, reply, bot, now)
     body = reply.json()
     if body is None and (not reply.whole or reply.text.strip() not in ("", "null")):
@@ -150,7 +157,7 @@ def add_problem(reply: Reply, bot: Bot, now: datetime) -> Retry | Rejected | Non
             else None
         )
     return _apply_repeatable(
-        ADD_STATUSES.get(reply.status) or _REPEATABLE_FAMILIES.get(reply.status // 100, _BUSY), reply, bot, now
+        ADD_STATUSES.get(reply.status) or _REPEATABLE_FAMILIES.get(reply.status // 100, _NOT_NOW), reply, bot, now
     )
 
 
@@ -172,7 +179,7 @@ def send_outcome(reply: Reply, bot: Bot, now: datetime) -> Outcome:
             else "did not say what became of the message"
         )
         return Uncertain(f"the Sphinx bot {why}; it may have gone out or not", reply.status)
-    ruling = SEND_STATUSES.get(reply.status) or _SEND_FAMILIES.get(reply.status // 100, _BUSY)
+    ruling = SEND_STATUSES.get(reply.status) or _SEND_FAMILIES.get(reply.status // 100, _NOT_NOW)
     if ruling.meaning == "uncertain" and (error or result == "failed"):
         # The bot says itself that it did not go out.
         return _failed(error or _said(body, "message"), bot, reply.status)
@@ -184,7 +191,7 @@ def tag_outcome(reply: Reply, tag: str, bot: Bot, now: datetime) -> Outcome | Se
     if reply.status == 404:
         return _unknown_tag(reply.status)
     if reply.status // 100 != 2:
-        ruling = TAG_STATUSES.get(reply.status) or _REPEATABLE_FAMILIES.get(reply.status // 100, _BUSY)
+        ruling = TAG_STATUSES.get(reply.status) or _REPEATABLE_FAMILIES.get(reply.status // 100, _NOT_NOW)
         return _apply_repeatable(ruling, reply, bot, now)
     body = reply.json()
     rows = body if isinstance(body, list) else [body]
@@ -257,7 +264,7 @@ def _apply(ruling: Ruling, reply: Reply, bot: Bot, now: datetime) -> Retry | Rej
     reason = f"{ruling.advice} ({reply.status})" + (f": {quoted(said, *bot.secrets)}" if said else "")
     match ruling.meaning:
         case "retry":
-            return Retry(reason, reply.status, reply.asked_seconds(now))
+            return Retry(reason, reply.status, reply.asked_seconds(now), host_is_down=ruling.host_is_down)
         case "slow_down":
             # All messages go through one bot, so all of them pause.
             return Retry(reason, reply.status, reply.asked_seconds(now), pauses=Scope.CHANNEL)

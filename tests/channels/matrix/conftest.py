@@ -42,7 +42,24 @@ async def alice(synapse: Synapse) -> MatrixUser:
     return await new_user(synapse, "alice")
 
 
+class HandClock:
+    """A clock that goes when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 @pytest.fixture
-def channel(bot: MatrixUser, open_channel: Open) -> MatrixChannel:
-    """A channel that sends as `bot`, by access token."""
-    return open_channel(token_settings(bot))
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+async def channel(bot: MatrixUser, clock: HandClock) -> AsyncIterator[MatrixChannel]:
+    """A channel that sends as `bot`, by access token, and goes by `clock`."""
+    channel = MatrixChannel(token_settings(bot), clock=clock)
+    yield channel
+    await channel.close()

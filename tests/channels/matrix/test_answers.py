@@ -45,6 +45,7 @@ def expect(outcome: Outcome, wanted: Outcome) -> None:
     assert outcome.code == wanted.code
     if isinstance(outcome, Retry) and isinstance(wanted, Retry):
         assert (outcome.after_seconds, outcome.pauses) == (wanted.after_seconds, wanted.pauses)
+        assert outcome.host_is_down is wanted.host_is_down
         assert wanted.reason in outcome.reason
     if isinstance(outcome, Rejected) and isinstance(wanted, Rejected):
         assert outcome.scope == wanted.scope
@@ -67,10 +68,13 @@ ODD_ANSWERS = [
     (Answer(200, {"event_id": 7}), Retry("not a homeserver", 200)),
     (Answer(404, HTML), Retry("not a homeserver", 404)),
     (Answer(403, [1]), Retry("not a homeserver", 403)),
-    (Answer(502, HTML), Retry("not available", 502)),
-    (Answer(503, None, {"Retry-After": "20"}), Retry("not available", 503, 20.0)),
-    (Answer(504, {"errcode": "M_UNKNOWN", "error": "x"}), Retry("not available at the moment: “x”", "M_UNKNOWN")),
-    (Answer(502, {"event_id": "$not-really"}), Retry("not available", 502)),
+    (Answer(502, HTML), Retry("not available", 502, host_is_down=True)),
+    (Answer(503, None, {"Retry-After": "20"}), Retry("not available", 503, 20.0, host_is_down=True)),
+    (
+        Answer(504, {"errcode": "M_UNKNOWN", "error": "x"}),
+        Retry("not available at the moment: “x”", "M_UNKNOWN", host_is_down=True),
+    ),
+    (Answer(502, {"event_id": "$not-really"}), Retry("not available", 502, host_is_down=True)),
     (Answer(413, HTML), Rejected("MAX_CONTENT_BYTES", Scope.MESSAGE, 413)),
     (
         Answer(429, limited(retry_after_ms=9000), {"Retry-After": "2"}),

@@ -9,11 +9,12 @@ import pytest
 from router.channels.base import CheckResult, Rejected, Retry, Scope, Sent
 from router.channels.matrix import KIND
 from router.channels.matrix.channel import MatrixChannel
+from router.channels.matrix.rooms import ROOM_FRESH_SECONDS
 from router.demo.matrix_user import MatrixUser
 from router.demo.synapse import Synapse
 from router.documents.message import Content
 from router.rendering.rendered import Rendered
-from tests.channels.matrix.conftest import Open
+from tests.channels.matrix.conftest import HandClock, Open
 from tests.channels.matrix.said import outgoing, password_settings, rejected, token_settings
 from tests.servers.synapse import bodies, new_room
 
@@ -177,11 +178,12 @@ async def test_nothing_goes_into_an_encrypted_room(
 
 @pytest.mark.parametrize("content", [{"algorithm": "m.megolm.v1.aes-sha2"}, {"algorithm": "x"}, {}])
 async def test_a_room_may_turn_encrypted(
-    channel: MatrixChannel, bot: MatrixUser, alice: MatrixUser, content: dict[str, str]
+    channel: MatrixChannel, clock: HandClock, bot: MatrixUser, alice: MatrixUser, content: dict[str, str]
 ) -> None:
     room = await new_room(alice, bot)
     assert isinstance(await channel.send(outgoing(room, "before")), Sent)
     await alice.set_state(room, "m.room.encryption", {**content})
+    clock.now += ROOM_FRESH_SECONDS
     rejected(await channel.send(outgoing(room, "after")), Scope.TARGET)
     assert bodies(await alice.messages(room)) == ["before"]
 

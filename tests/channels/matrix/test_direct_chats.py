@@ -5,10 +5,11 @@ from urllib.parse import quote
 
 from router.channels.base import Scope, Sent
 from router.channels.matrix.channel import MatrixChannel
+from router.channels.matrix.rooms import ROOM_FRESH_SECONDS
 from router.demo.matrix_user import MatrixUser
 from router.demo.synapse import Synapse
 from router.documents.json_types import JsonObject
-from tests.channels.matrix.conftest import Open
+from tests.channels.matrix.conftest import HandClock, Open
 from tests.channels.matrix.said import outgoing, rejected, token_settings
 from tests.servers.synapse import bodies, new_room, new_user
 
@@ -122,10 +123,13 @@ async def test_a_user_who_does_not_exist(channel: MatrixChannel, bot: MatrixUser
     assert (await bot.request("GET", "/joined_rooms"))["joined_rooms"] == []
 
 
-async def test_an_encrypted_chat_is_refused(channel: MatrixChannel, bot: MatrixUser, alice: MatrixUser) -> None:
+async def test_an_encrypted_chat_is_refused(
+    channel: MatrixChannel, clock: HandClock, bot: MatrixUser, alice: MatrixUser
+) -> None:
     await channel.send(outgoing(alice.user_id, "1"))
     (room,) = await alice.invitations()
     await alice.join(room)
     await alice.set_state(room, "m.room.encryption", {"algorithm": "m.megolm.v1.aes-sha2"})
+    clock.now += ROOM_FRESH_SECONDS
     assert "is encrypted" in rejected(await channel.send(outgoing(alice.user_id, "2")), Scope.TARGET)
     assert bodies(await alice.messages(room)) == ["1"]

@@ -89,22 +89,28 @@ BY_STATUS = {
     (413, None): ("message", "ROUTER_MATRIX__MAX_CONTENT_BYTES"),
     (425, None): ("retry", "not available"),
     (429, None): ("pause channel", "slow down"),
-    (500, None): ("retry", "not available"),
-    (503, None): ("retry", "not available"),
+    (500, None): ("down", "not available"),
+    (502, None): ("down", "not available"),
+    (503, None): ("down", "not available"),
+    (504, None): ("down", "not available"),
     (600, None): ("retry", "not a homeserver"),
     (200, "M_UNKNOWN"): ("retry", "not a homeserver"),
     (302, "M_UNKNOWN"): ("retry", "not a homeserver"),
     (400, "M_UNKNOWN"): ("message", "refused the request"),
     (403, "ORG.EXAMPLE.NEW"): ("message", "refused the request"),
-    (500, "M_UNKNOWN"): ("retry", "not available"),
-    (502, "M_FORBIDDEN"): ("retry", "not available"),
-    (503, "M_UNKNOWN_TOKEN"): ("retry", "not available"),
+    (500, "M_UNKNOWN"): ("down", "not available"),
+    (502, "M_FORBIDDEN"): ("down", "not available"),
+    (503, "M_UNKNOWN_TOKEN"): ("down", "not available"),
 }
 
 
 def meaning(outcome: Retry | Rejected) -> str:
+    """The outcome in a word; `down` is a retry that says that the host is down."""
     if isinstance(outcome, Rejected):
         return str(outcome.scope)
+    if outcome.host_is_down:
+        assert outcome.pauses is None
+        return "down"
     return "retry" if outcome.pauses is None else f"pause {outcome.pauses}"
 
 
@@ -189,22 +195,28 @@ KEY = ConnectionKey("matrix.example.org", 443, True, True, None, None, None)
 
 
 @pytest.mark.parametrize(
-    ("error", "hint"),
+    ("error", "hint", "host_is_down"),
     [
-        (aiohttp.ClientConnectorDNSError(KEY, socket.gaierror(-2, "unknown")), "name of the homeserver could not be"),
+        (
+            aiohttp.ClientConnectorDNSError(KEY, socket.gaierror(-2, "unknown")),
+            "name of the homeserver could not be",
+            True,
+        ),
         (
             aiohttp.ClientConnectorError(KEY, ConnectionRefusedError(errno.ECONNREFUSED, "x")),
             "the homeserver could not be reached (connection refused)",
+            True,
         ),
-        (aiohttp.ServerDisconnectedError(), "hung up"),
-        (aiohttp.ClientOSError(errno.ECONNRESET, "x"), "(connection reset by peer)"),
-        (aiohttp.ClientPayloadError("x"), "broke before an answer came"),
-        (aiohttp.InvalidURL("http://syt_secret@matrix.example.org"), "is no address"),
-        (ConnectionResetError(errno.ECONNRESET, "x"), "broke before an answer came"),
+        (aiohttp.ServerDisconnectedError(), "hung up", True),
+        (aiohttp.ClientOSError(errno.ECONNRESET, "x"), "(connection reset by peer)", True),
+        (aiohttp.ClientPayloadError("x"), "broke before an answer came", True),
+        (aiohttp.InvalidURL("http://syt_secret@matrix.example.org"), "is no address", False),
+        (ConnectionResetError(errno.ECONNRESET, "x"), "broke before an answer came", True),
     ],
 )
-def test_no_answer_is_always_tried_again(error: aiohttp.ClientError | OSError, hint: str) -> None:
+def test_no_answer_is_always_tried_again(error: aiohttp.ClientError | OSError, hint: str, host_is_down: bool) -> None:
     outcome = unreachable(error)
+    assert outcome.host_is_down is host_is_down
     assert hint in outcome.reason
     assert "example.org" not in outcome.reason
     assert (outcome.after_seconds, outcome.pauses, outcome.code) == (None, None, type(error).__name__)

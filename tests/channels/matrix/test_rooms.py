@@ -5,8 +5,9 @@ import pytest
 from router.channels.base import Outcome, Rejected, Scope, Sent
 from router.channels.matrix.channel import MatrixChannel
 from router.channels.matrix.homeserver import Homeserver
-from router.channels.matrix.rooms import ALIAS_FRESH_SECONDS, Rooms
+from router.channels.matrix.rooms import ALIAS_FRESH_SECONDS, ROOM_FRESH_SECONDS, Rooms
 from router.demo.matrix_user import MatrixUser
+from tests.channels.matrix.conftest import HandClock
 from tests.channels.matrix.said import outgoing, rejected
 from tests.servers.synapse import bodies, new_room
 
@@ -88,6 +89,18 @@ async def test_a_replaced_room_is_followed(
     await channel.send(outgoing(address, "before"))
     new = await upgrade(alice, await upgrade(alice, old))
     assert isinstance(await channel.send(outgoing(address, "after")), Sent)
+    assert bodies(await alice.messages(old)) == ["before"]
+    assert bodies(await alice.messages(new)) == ["after"]
+
+
+async def test_a_replaced_room_that_is_still_open_is_left_in_time(
+    channel: MatrixChannel, clock: HandClock, bot: MatrixUser, alice: MatrixUser
+) -> None:
+    old, new = await new_room(alice, bot), await new_room(alice, bot)
+    await channel.send(outgoing(old, "before"))
+    await alice.set_state(old, "m.room.tombstone", {"body": "moved", "replacement_room": new})
+    clock.now += ROOM_FRESH_SECONDS
+    assert isinstance(await channel.send(outgoing(old, "after")), Sent)
     assert bodies(await alice.messages(old)) == ["before"]
     assert bodies(await alice.messages(new)) == ["after"]
 
