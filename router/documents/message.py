@@ -14,7 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from router.documents.delivery import PREFIX
+from router.documents.delivery import PREFIX, Priority
 from router.documents.json_types import JsonObject, JsonValue
 from router.documents.problems import shown
 from router.documents.timestamps import Timestamp
@@ -63,7 +63,7 @@ def check_group_name(name: object) -> str:
     """
     if not isinstance(name, str) or not name.startswith("#") or len(name) < 2:
         raise ValueError(f"must be the name of a group, which starts with #, not {shown(name)}")
-    if any(c.isspace() or not c.isprintable() for c in name):
+    if " " in name or not name.isprintable():
         raise ValueError(f"must be the name of a group without spaces, not {shown(name)}")
     if len(name) > MAX_GROUP_NAME_CHARS:
         raise ValueError(f"must be the name of a group of at most {MAX_GROUP_NAME_CHARS} characters")
@@ -92,7 +92,7 @@ class Link(BaseModel):
     @field_validator("url")
     @classmethod
     def _is_absolute(cls, url: str) -> str:
-        if any(c.isspace() or not c.isprintable() for c in url):
+        if " " in url or not url.isprintable():
             raise ValueError("must be an address without spaces")
         try:
             parts = urlsplit(url)
@@ -123,7 +123,7 @@ class Content(BaseModel):
     data: dict[str, JsonValue] | None = Field(
         None, description="Anything the app wants to keep with the message; not shown."
     )
-    priority: Literal["low", "normal", "critical"] = Field("normal", description="How urgent it is.")
+    priority: Priority = Field("normal", description="How urgent it is.")
     created_at: Timestamp | None = Field(None, description="When it happened.")
     expires_at: Timestamp | None = Field(None, description="When it is no use any more; it is not sent after that.")
 

@@ -4,13 +4,14 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import AwareDatetime, PlainSerializer, ValidatorFunctionWrapHandler, WithJsonSchema, WrapValidator
 
 from router.documents.problems import shown
 
 _WANTED = "must be a time with a time zone, such as 2026-11-21T08:27:00Z"
 
 _BEGINS_WITH_A_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_AS_WRITTEN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{3})?Z", re.ASCII)
 
 
 def utc_now() -> datetime:
@@ -21,7 +22,7 @@ def utc_now() -> datetime:
 
 def to_text(moment: datetime) -> str:
     """`moment` as documents show it: `2026-11-21T08:27:00.123Z`. Texts of two moments sort as the moments do."""
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def from_text(text: str) -> datetime:
@@ -32,14 +33,17 @@ def from_text(text: str) -> datetime:
     return moment.astimezone(UTC)
 
 
-def _only_text(value: object) -> object:
+def _read(value: object, read: ValidatorFunctionWrapHandler) -> datetime:
+    if isinstance(value, str) and _AS_WRITTEN.fullmatch(value):
+        # The usual case by far, and Pydantic's way to it, there and back to Python's own UTC, is the longer one.
+        try:
+            return datetime.fromisoformat(value)
+        except ValueError:
+            raise ValueError(f"{_WANTED}, not {shown(value)}") from None
     # Pydantic would take a text of digits for seconds since 1970: "2026" would be half past midnight of that year's first day.
-    if isinstance(value, datetime) or (isinstance(value, str) and _BEGINS_WITH_A_DATE.match(value)):
-        return value
-    raise ValueError(f"{_WANTED}, not {shown(value)}")
-
-
-def _in_utc(moment: datetime) -> datetime:
+    if not isinstance(value, datetime) and not (isinstance(value, str) and _BEGINS_WITH_A_DATE.match(value)):
+        raise ValueError(f"{_WANTED}, not {shown(value)}")
+    moment: datetime = read(value)
     try:
         return moment.astimezone(UTC)
     except OverflowError:
@@ -48,8 +52,7 @@ def _in_utc(moment: datetime) -> datetime:
 
 Timestamp = Annotated[
     AwareDatetime,
-    BeforeValidator(_only_text),
-    AfterValidator(_in_utc),
+    WrapValidator(_read),
     PlainSerializer(to_text, return_type=str),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]

@@ -7,11 +7,12 @@ _CONTROLS = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")
 _LINE_ENDS = re.compile("\r\n|[\r\x0b\x0c]")
 # Half of a UTF-16 pair: JSON can spell one (`"\ud800"`), UTF-8 cannot.
 _SURROGATES = re.compile("[\ud800-\udfff]")
-_SPACES = re.compile(r"\s+")
 
 
 def tidy(text: str) -> str:
     """`text` without control characters, line ends as `\\n`, half characters as U+FFFD. All else stays as it is."""
+    if text.isprintable():
+        return text
     text = _LINE_ENDS.sub("\n", text)
     text = _CONTROLS.sub("", text)
     return _SURROGATES.sub("\ufffd", text)
@@ -19,4 +20,4 @@ def tidy(text: str) -> str:
 
 def one_line(text: str | None) -> str:
     """`text` tidied, with every run of space and line breaks (U+2028 and its like too) as one space; empty for None."""
-    return _SPACES.sub(" ", tidy(text or "")).strip()
+    return " ".join(tidy(text or "").split())

@@ -1,8 +1,7 @@
 """Lays a tree out as lines: what stands where, before any format's own marks."""
 
 import re
-from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from router.rendering.lines import Line, Link, Span, Style, same_address
 from router.rendering.policy import BLOCKS, HEADINGS
@@ -38,8 +37,7 @@ def lay_out(root: Element) -> list[Line]:
     return writer.lines
 
 
-@dataclass(frozen=True, slots=True)
-class _Context:
+class _Context(NamedTuple):
     """What is around a node."""
 
     styles: frozenset[Style] = frozenset()
@@ -101,14 +99,14 @@ class _Writer:
             self._place = context
         last = self._spans[-1] if self._spans else None
         if last is not None and (last.styles, last.link) == (context.styles, context.link):
-            self._spans[-1] = replace(last, text=last.text + text)
+            self._spans[-1] = last._replace(text=last.text + text)
         else:
             self._spans.append(Span(text, context.styles, context.link))
 
     def _element(self, element: Element, context: _Context) -> None:
         name = element.name
         if style := _STYLES.get(name):
-            context = replace(context, styles=context.styles | {style})
+            context = context._replace(styles=context.styles | {style})
         if name == "br":
             self._break(context)
         elif name == "img":
@@ -137,7 +135,7 @@ class _Writer:
     def _link(self, element: Element, context: _Context) -> None:
         self._links += 1
         link = Link(self._links, element.attributes.get("href", ""))
-        inside = replace(context, link=link)
+        inside = context._replace(link=link)
         before = len(self.lines), len(self._spans), self._spans[-1:]
         self.children(element, inside)
         if (len(self.lines), len(self._spans), self._spans[-1:]) == before:
@@ -165,7 +163,7 @@ class _Writer:
             self._row(element, context)
         elif name == "blockquote":
             deeper = context.levels < _MAX_LEVELS
-            self.children(element, replace(context, quote=context.quote + deeper, levels=context.levels + deeper))
+            self.children(element, context._replace(quote=context.quote + deeper, levels=context.levels + deeper))
         else:
             self.children(element, context)
         self.end_line()
@@ -188,14 +186,14 @@ class _Writer:
                 self._gap = False
             if item.name != "li":
                 # A list right inside a list, as some editors write it.
-                inside = replace(
-                    context, indent=context.indent + 2 * deeper, levels=context.levels + deeper, in_list=True
+                inside = context._replace(
+                    indent=context.indent + 2 * deeper, levels=context.levels + deeper, in_list=True
                 )
                 self._element(item, inside)
                 continue
             self._marker = f"{number}." if element.name == "ol" else "-"
             indent = context.indent + (len(self._marker) + 1 if deeper else 0)
-            inside = replace(context, indent=indent, levels=context.levels + deeper, in_list=True)
+            inside = context._replace(indent=indent, levels=context.levels + deeper, in_list=True)
             self.children(item, inside)
             self.end_line()
             self._marker = ""
@@ -206,8 +204,8 @@ class _Writer:
             self._space = None
             if count:
                 self._put(" | ", context)
-            inside = replace(context, in_cell=True)
-            self.children(cell, replace(inside, styles=context.styles | {"bold"}) if cell.name == "th" else inside)
+            inside = context._replace(in_cell=True)
+            self.children(cell, inside._replace(styles=context.styles | {"bold"}) if cell.name == "th" else inside)
         if not "".join(span.text for span in self._spans).strip(" |"):
             self._spans = []
 

@@ -1,7 +1,6 @@
 """A text as lines and spans: how each piece is meant, before any format's own marks."""
 
 import re
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 Style = Literal["bold", "italic", "strike", "code"]
@@ -14,8 +13,7 @@ class Link(NamedTuple):
     url: str
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """A piece of a line, all of it meant in one way."""
 
     text: str
@@ -23,8 +21,7 @@ class Span:
     link: Link | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One line, which no format wraps."""
 
     spans: tuple[Span, ...]
@@ -60,5 +57,8 @@ def same_address(text: str, url: str) -> bool:
     return _bare(text) == _bare(url)
 
 
+_SCHEME = re.compile(r"^(?:https?://|mailto:)")
+
+
 def _bare(address: str) -> str:
-    return re.sub(r"^(?:https?://|mailto:)", "", address.strip().lower()).removesuffix("/")
+    return _SCHEME.sub("", address.strip().lower()).removesuffix("/")

@@ -1,7 +1,8 @@
 """A mail: its one-line subject, its text part, and what its HTML part shows."""
 
-from typing import Final, Literal
+from typing import Final
 
+from router.documents.delivery import Priority
 from router.documents.message import Link
 from router.rendering.body import Body
 from router.rendering.characters import one_line
@@ -11,8 +12,6 @@ from router.rendering.mail_page import page
 from router.rendering.policy import BLOCKS, TABLE_PARTS
 from router.rendering.shorten import shorten
 from router.rendering.tree import Element, Node, to_html, walk
-
-Priority = Literal["low", "normal", "critical"]
 
 MAX_SUBJECT_CHARS: Final = 250
 """Of a longer subject the start goes into the header, and all of it into the mail."""
@@ -80,7 +79,7 @@ def _content(body: Body) -> str:
     run = Element("p")
     for node in [*body.tree.children, None]:
         if node is None or (isinstance(node, Element) and node.name in _STANDS_ALONE):
-            if to_html(run).strip():
+            if any(isinstance(inside, Element) or inside.strip() for inside in run.children):
                 if any(isinstance(inside, Element) and inside.name in BLOCKS for inside in walk(run)):
                     # A paragraph cannot hold a block.
                     run.name = "div"

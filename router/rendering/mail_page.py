@@ -1,7 +1,9 @@
 """The HTML document of a mail: one card, readable in light and dark, in Outlook as on a phone."""
 
 from html import escape
-from typing import Final, Literal
+from typing import Final
+
+from router.documents.delivery import Priority
 
 _ACCENTS: Final = {"low": "#8a94a3", "normal": "#2563eb", "critical": "#d92d20"}
 """Colour of the card's edge and of the button, by priority."""
@@ -90,7 +92,7 @@ def page(
     preview: str,
     content: str,
     button: tuple[str, str] | None,
-    priority: Literal["low", "normal", "critical"],
+    priority: Priority,
 ) -> str:
     """The whole document. `content` is safe HTML; all else is text, and escaped here. `button` is address and words."""
     accent = _ACCENTS[priority]

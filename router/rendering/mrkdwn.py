@@ -7,7 +7,6 @@ somebody's terminal.
 """
 
 import re
-from dataclasses import replace
 from typing import Final
 
 from router.rendering.lines import Line, Span, Style
@@ -51,6 +50,9 @@ def split(lines: list[Line], total_chars: int, part_chars: int) -> list[str]:
 
     What is too long in all ends in an ellipsis. No part is empty. `part_chars` is at least 2,500, `total_chars` at least 20.
     """
+    whole = to_mrkdwn(lines)
+    if utf16_units(whole) <= min(total_chars, part_chars):
+        return [whole] if whole.strip() else []
     budget = total_chars
     while True:
         parts = [text for text in map(to_mrkdwn, _parts(_shortened(lines, budget), part_chars)) if text.strip()]
@@ -93,7 +95,7 @@ def _parts(lines: list[Line], chars: int) -> list[list[Line]]:
         elif parts[-1]:
             parts.append([])
             room = chars
-            rest.append(replace(line, gap=False))
+            rest.append(line._replace(gap=False))
         else:
             first = _cut(line, chars - (cost - _length(line)))
             parts[-1].append(first)
@@ -134,9 +136,9 @@ def _cut(line: Line, length: int, mark: str = "") -> Line:
         for span in line.spans:
             if count <= 0:
                 break
-            spans.append(replace(span, text=span.text[:count]))
+            spans.append(span._replace(text=span.text[:count]))
             count -= len(span.text)
-        return replace(line, spans=(*spans, Span(mark)) if mark else tuple(spans))
+        return line._replace(spans=(*spans, Span(mark)) if mark else tuple(spans))
 
     place = safe_cut(text, largest(lambda count: _length(start(count)) <= length, min(len(text), max(length, 0))))
     space = text.rfind(" ", 0, place)
@@ -152,16 +154,16 @@ def _after(line: Line, count: int) -> Line:
     spans: list[Span] = []
     for span in line.spans:
         if count < len(span.text):
-            spans.append(replace(span, text=span.text[max(count, 0) :]))
+            spans.append(span._replace(text=span.text[max(count, 0) :]))
         count -= len(span.text)
-    return replace(line, spans=tuple(spans), marker="", gap=False)
+    return line._replace(spans=tuple(spans), marker="", gap=False)
 
 
 def _line(line: Line) -> str:
     if line.kind == "rule":
         return _RULE
     # Slack knows quotes of one level only, and only at the very start of a line.
-    before = margin(replace(line, quote=0, marker="•" if line.marker == "-" else line.marker))
+    before = margin(line._replace(quote=0, marker="•" if line.marker == "-" else line.marker))
     return (("> " if line.quote else "") + before + _spans(line.spans)).rstrip()
 
 
@@ -217,6 +219,8 @@ def _link(text: str, url: str) -> str:
 
 def _linkified(text: str) -> str:
     """`text` escaped, with the bare addresses in it as links."""
+    if "://" not in text:
+        return escape(text)
     out: list[str] = []
     place = 0
     for found in _URL.finditer(text):

@@ -25,7 +25,7 @@ def utf8_bytes(text: str) -> int:
 
 def utf16_units(text: str) -> int:
     """Length of `text` as JavaScript and Java count; never less than its characters."""
-    return len(text) + sum(c > "\uffff" for c in text)
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def safe_cut(text: str, place: int) -> int:

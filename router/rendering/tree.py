@@ -4,7 +4,6 @@ import html
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from html.parser import HTMLParser
 
 from router.rendering.policy import MAX_DEPTH, VOID
 from router.rendering.shorten import ELLIPSIS, safe_cut
@@ -22,52 +21,68 @@ class Element:
 Node = Element | str
 
 
-class _Reader(HTMLParser):
-    """Builds the tree. Needs balanced HTML, which is what bleach writes."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.root = Element("")
-        self._open: list[Element | None] = [self.root]
-        """What is open, None for an element left out whose children stay."""
-
-    def _top(self) -> Element:
-        return next(element for element in reversed(self._open) if element is not None)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        attributes = {name: value or "" for name, value in attrs}
-        if tag == "img" and "src" not in attributes:
-            # A picture that may not be shown is its description.
-            self.handle_data(attributes.get("alt") or attributes.get("title") or "")
-            return
-        element = None if tag in _NOTHING_WITHOUT_ATTRIBUTES and not attributes else Element(tag, attributes)
-        if element is not None and sum(e is not None for e in self._open) > MAX_DEPTH:
-            element = None
-        if element is not None:
-            self._top().children.append(element)
-        if tag not in VOID:
-            self._open.append(element)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag not in VOID and len(self._open) > 1:
-            self._open.pop()
-
-    def handle_data(self, data: str) -> None:
-        children = self._top().children
-        if children and isinstance(children[-1], str):
-            children[-1] += data
-        elif data:
-            children.append(data)
-
+# As bleach writes tags: names in small letters, each value in quotes, `<` escaped everywhere else.
+_TAG = re.compile(r"""<(/?)([a-z][a-z0-9]*)((?: [^\s=<>"']+=(?:"[^"]*"|'[^']*'))*) ?/?>""")
+_ATTRIBUTE = re.compile(r""" ([^\s=<>"']+)=(?:"([^"]*)"|'([^']*)')""")
 
 _NOTHING_WITHOUT_ATTRIBUTES = frozenset({"span", "a"})
+
+
+class _Reader:
+    """Builds the tree of balanced HTML."""
+
+    def __init__(self) -> None:
+        self.root = Element("")
+        self._top = self.root
+        """The innermost element that is open."""
+        self._open: list[Element | None] = []
+        """For each start tag without its end tag yet, where its end tag leads back to; None for one that was left out."""
+        self._depth = 0
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        if name == "img" and "src" not in attributes:
+            # A picture that may not be shown is its description.
+            self.text(attributes.get("alt") or attributes.get("title") or "")
+            return
+        left_out = self._depth >= MAX_DEPTH or (name in _NOTHING_WITHOUT_ATTRIBUTES and not attributes)
+        element = None if left_out else Element(name, attributes)
+        if element is not None:
+            self._top.children.append(element)
+        if name in VOID:
+            return
+        self._open.append(self._top if element is not None else None)
+        if element is not None:
+            self._top = element
+            self._depth += 1
+
+    def end(self, name: str) -> None:
+        outer = self._open.pop() if self._open and name not in VOID else None
+        if outer is not None:
+            self._top = outer
+            self._depth -= 1
+
+    def text(self, text: str) -> None:
+        children = self._top.children
+        if children and isinstance(children[-1], str):
+            children[-1] += text
+        elif text:
+            children.append(text)
 
 
 def read(sanitised: str) -> Element:
     """The tree of HTML that `sanitise` made: links without address, plain spans and hidden pictures dissolved."""
     reader = _Reader()
-    reader.feed(sanitised)
-    reader.close()
+    place = 0
+    for tag in _TAG.finditer(sanitised):
+        if tag.start() > place:
+            reader.text(html.unescape(sanitised[place : tag.start()]))
+        place = tag.end()
+        if tag[1]:
+            reader.end(tag[2])
+        else:
+            found = _ATTRIBUTE.findall(tag[3]) if tag[3] else ()
+            reader.start(tag[2], {name: html.unescape(double or single) for name, double, single in found})
+    reader.text(html.unescape(sanitised[place:]))
     return reader.root
 
 

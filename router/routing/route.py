@@ -19,7 +19,7 @@ from router.documents.json_types import JsonObject
 from router.documents.message import MessageDocument
 from router.documents.problems import in_words, problems_of
 from router.routing.mapping import Mapping
-from router.routing.resolve import Resolution, resolve
+from router.routing.resolve import Reached, Resolution, resolve
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +48,7 @@ def route(document: JsonObject, mapping: Mapping | None, now: datetime, groups: 
             None, refusal=_refusal(message_id, rev, now, Status.FAILED, "malformed_message", reason, event=None)
         )
     resolution = resolve(mapping, message.content.groups if groups is None else groups)
-    deliveries = tuple(
-        (_pending(message, reached.target, reached.group, len(resolution.reached), mapping, now), reached.target)
-        for reached in resolution.reached
-    )
+    deliveries = _deliveries(message, resolution.reached, mapping, now)
     refusal = None
     if resolution.unknown or resolution.empty:
         refusal = _refusal(
@@ -74,25 +71,40 @@ def refuse(message_id: str, rev: str | None, now: datetime, code: str, reason: s
     return _refusal(message_id, rev, now, Status.FAILED, code, reason, event=None)
 
 
-def _pending(
-    message: MessageDocument, target: Target, group: str, targets: int, mapping: Mapping | None, now: datetime
-) -> Delivery:
-    its_id = delivery_id(message.id, target.channel, target.identity)
-    return Delivery(
+def _deliveries(
+    message: MessageDocument, reached: Sequence[Reached], mapping: Mapping | None, now: datetime
+) -> tuple[tuple[Delivery, Target], ...]:
+    """A `PENDING` delivery for each target. What they have in common is checked and stored once."""
+    its_id = message_delivery_id(message.id)
+    common = Delivery(
         id=its_id,
         message_id=message.id,
         message_rev=message.rev,
-        group=group,
-        channel=target.channel,
-        target=target.shown,
-        targets=targets,
+        targets=len(reached),
         event=message.content.event,
+        priority=message.content.priority,
         status=Status.PENDING,
         uuid=delivery_uuid(its_id),
         created_at=now,
         updated_at=now,
         next_attempt_at=now,
         mapping_rev=mapping.rev if mapping else None,
+    )
+    return tuple((_delivery_to(one.target, one.group, common), one.target) for one in reached)
+
+
+def _delivery_to(target: Target, group: str, common: Delivery) -> Delivery:
+    its_id = delivery_id(common.message_id, target.channel, target.identity)
+    return common.model_copy(
+        update={
+            "id": its_id,
+            "group": group,
+            "channel": target.channel,
+            "target": target.shown,
+            "uuid": delivery_uuid(its_id),
+            # A copy shares what it is not given, and each delivery has attempts of its own.
+            "attempts": [],
+        }
     )
 
 

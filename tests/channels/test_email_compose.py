@@ -102,7 +102,6 @@ def test_a_mail_byte_for_byte() -> None:
         f"--=_{outgoing().uuid.hex}\r\n"
         'Content-Type: text/html; charset="utf-8"\r\n'
         "Content-Transfer-Encoding: quoted-printable\r\n"
-        "MIME-Version: 1.0\r\n"
         "\r\n"
         "<p>Hi</p>\r\n"
         "\r\n"

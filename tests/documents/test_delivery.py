@@ -1,7 +1,7 @@
 """Delivery documents: ids and uuids that never change, the shape that the design promises, and a loss-free round trip."""
 
 from datetime import UTC, datetime
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import pytest
 from hypothesis import given
@@ -59,6 +59,11 @@ def test_ids_and_uuids_are_what_they_always_were(
 ) -> None:
     assert delivery_id(message_id, channel, identity) == the_id
     assert delivery_uuid(the_id) == UUID(uuid)
+
+
+@given(TEXTS)
+def test_a_uuid_is_what_the_stdlib_makes(the_id: str) -> None:
+    assert delivery_uuid(the_id) == uuid5(UUID("6f1c7c1e-6d0f-5f0a-9d43-5c1c8a3f6b11"), the_id)
 
 
 def test_the_document_of_a_message_as_a_whole_has_the_plain_id() -> None:
@@ -125,15 +130,23 @@ def test_a_document_has_the_shape_of_the_design() -> None:
 
 
 def test_what_only_some_documents_have_is_left_out_of_the_others() -> None:
-    more = delivery(rev="1-x", message_rev="2-x", targets=3, groups=["#b"], retried_at=NOW).to_document()
-    assert {key: more[key] for key in ("_rev", "message_rev", "targets", "groups", "retried_at")} == {
+    more = delivery(
+        rev="1-x", message_rev="2-x", targets=3, groups=["#b"], retried_at=NOW, priority="critical"
+    ).to_document()
+    some = {
         "_rev": "1-x",
         "message_rev": "2-x",
         "targets": 3,
         "groups": ["#b"],
+        "priority": "critical",
         "retried_at": "2026-11-21T08:27:00.123Z",
     }
-    assert not {"_rev", "message_rev", "targets", "groups", "retried_at"} & delivery().to_document().keys()
+    assert {key: more[key] for key in some} == some
+    assert not some.keys() & delivery(priority="normal").to_document().keys()
+
+
+def test_a_document_without_a_priority_is_a_normal_one() -> None:
+    assert Delivery.model_validate(delivery().to_document()).priority == "normal"
 
 
 MOMENTS = st.datetimes(timezones=st.just(UTC)).map(lambda m: m.replace(microsecond=m.microsecond // 1000 * 1000))
@@ -145,6 +158,7 @@ DELIVERIES = st.builds(
     retries=st.integers(0, 99),
     targets=st.none() | st.integers(0, 9),
     groups=st.none() | st.lists(TEXTS),
+    priority=st.sampled_from(["low", "normal", "critical"]),
     reference=st.none() | TEXTS,
     created_at=MOMENTS,
     retried_at=st.none() | MOMENTS,
@@ -170,7 +184,14 @@ def test_a_document_is_read_back_without_loss(one: Delivery) -> None:
 
 
 def test_what_somebody_added_by_hand_stays() -> None:
-    document: JsonObject = {**delivery().to_document(), "note": {"seen_by": "Ada"}}
+    document: JsonObject = {
+        **delivery().to_document(),
+        "attempts": [
+            {"at": "2026-11-21T08:27:00.123Z", "outcome": "sent", "code": 200, "reason": None, "ms": 3, "by": "A"}
+        ],
+        "error": {"code": "c", "reason": "r", "see": ["x"]},
+        "note": {"seen_by": "Ada"},
+    }
     assert Delivery.model_validate(document).to_document() == document
 
 

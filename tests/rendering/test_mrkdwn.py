@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from router.documents.json_types import JsonObject
 from router.rendering.body import read_body
 from router.rendering.forms import SlackBody
-from router.rendering.mrkdwn import to_mrkdwn
+from router.rendering.mrkdwn import split, to_mrkdwn
 from tests.peers.slack_blocks import check_blocks
 from tests.rendering.hostile import XSS, any_text, examples, few_examples, soup
 from tests.rendering.making import LINK, rendered
@@ -52,6 +52,17 @@ db-8 |
 
 *More*
 10^6 rows, ~old~ new, H2O"""
+
+
+def test_what_fits_is_neither_cut_nor_split() -> None:
+    lines = read_body("<p>one <b>two</b></p><p>three</p>" * 20, "html").lines
+    whole = to_mrkdwn(lines)
+    assert split(lines, len(whole), 2_500) == [whole]
+    [cut] = split(lines, len(whole) - 1, 2_500)
+    assert cut.endswith("…")
+    long = read_body("<p>" + "three " * 415 + "</p>" + "<p>four</p>", "html").lines
+    assert split(long, 12_000, len(to_mrkdwn(long))) == [to_mrkdwn(long)]
+    assert len(split(long, 12_000, len(to_mrkdwn(long)) - 1)) == 2
 
 
 LINKED = "<a href='https://x.example/?a&b'>x</a> "

@@ -1,12 +1,16 @@
 """HTML from an app is safe and whole after `sanitise`, by our own list and by an independent referee."""
 
 import re
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
+import bleach
 import pytest
 from hypothesis import given
 
 from router.rendering.layout import lay_out
 from router.rendering.normalise import MAX_ELEMENTS, normalise
+from router.rendering.policy import SCHEMES, TAGS, allows
 from router.rendering.sanitise import sanitise
 from router.rendering.text import to_text
 from router.rendering.tree import Element, read, to_html, walk
@@ -131,6 +135,26 @@ def test_any_soup_is_strict_and_leaves_nothing_for_the_referee(raw: str) -> None
     made = sanitise(raw)
     strict_html.check(made)
     assert seen_by_nh3(made) == seen_by_us(made)
+
+
+@examples
+@given(soup, soup)
+def test_a_text_is_cleaned_as_if_it_were_the_first(before: str, raw: str) -> None:
+    sanitise(before)
+    fresh = bleach.clean(normalise(raw), tags=TAGS, attributes=allows, protocols=SCHEMES | {"mxc"}, strip=True)
+    assert sanitise(raw) == fresh
+
+
+def test_texts_may_be_cleaned_in_many_threads() -> None:
+    texts = [f"<ul><li>{number}<li><b>{number}</ul>" * 20 for number in range(40)]
+    one_by_one = [sanitise(text) for text in texts]
+    interval_seconds = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            assert list(threads.map(sanitise, texts, timeout=60)) == one_by_one
+    finally:
+        sys.setswitchinterval(interval_seconds)
 
 
 @examples

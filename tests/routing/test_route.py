@@ -1,12 +1,14 @@
 """From a message to its deliveries, or to the one document that says why there are none."""
 
+import tracemalloc
 from datetime import UTC, datetime
+from itertools import product
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.documents.delivery import Delivery, Status, delivery_id, delivery_uuid, message_delivery_id
+from router.documents.delivery import Attempt, Delivery, Status, delivery_id, delivery_uuid, message_delivery_id
 from router.documents.json_types import JsonObject, JsonValue
 from router.routing.mapping import Mapping
 from router.routing.route import Routed, refuse, route
@@ -67,6 +69,34 @@ def test_each_target_gets_a_pending_delivery() -> None:
         "error": None,
         "mapping_rev": "7-x",
     }
+
+
+@pytest.mark.parametrize("priority", ["low", "normal", "critical"])
+def test_a_delivery_is_as_urgent_as_its_message(priority: str) -> None:
+    routed = route(message(["#a", "#c"], priority=priority), MAPPING, NOW)
+    assert [delivery.priority for delivery, _ in routed.deliveries] == [priority, priority]
+    assert routed.deliveries[0][0].to_document().get("priority", "normal") == priority
+
+
+def test_deliveries_of_one_message_share_nothing_that_changes() -> None:
+    (one, _), (other, _) = route(message("#a"), MAPPING, NOW).deliveries
+    one.attempts.append(Attempt(at=NOW, outcome="started"))
+    one.status = Status.COMPLETE
+    assert (other.attempts, other.status) == ([], Status.PENDING)
+
+
+def test_thousands_of_targets_take_little_room() -> None:
+    names = ["".join(letters) for letters in product("abcdefghijklmn", repeat=3)][:2_000]
+    mapping = mapping_of({"#all": {"mail": [*names]}})
+    tracemalloc.start()
+    try:
+        routed = route(message("#all"), mapping, NOW)
+        kept_bytes, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(routed.deliveries) == 2_000
+    assert kept_bytes < 3_000 * 2_000
+    assert peak_bytes < 1.2 * kept_bytes
 
 
 def test_a_secret_address_is_hashed_for_the_id_and_never_shown() -> None:

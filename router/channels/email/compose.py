@@ -2,19 +2,15 @@
 
 import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC
-from email.message import EmailMessage
-from email.policy import SMTP
 from email.utils import format_datetime
 
 from router.channels.base import Outgoing
 from router.channels.email.headers import fixed_line, list_line, mailbox_line, text_line
 from router.channels.email.mailbox import Mailbox
 
-# Bodies are always encoded, never left as they are: no server then has to offer 8BITMIME, no line is too long for one,
-# and no body can hold the boundary, which has a `=_` that neither encoding can produce (RFC 2045 section 6.7).
-_BODY_POLICY = SMTP.clone(max_line_length=76, cte_type="7bit")
 _SAFE_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _MAX_SLUG_CHARS = 40
 
@@ -60,7 +56,7 @@ def compose(outgoing: Outgoing, recipient: Mailbox, sender: Sender) -> Mail:
             list_line("List-Id", outgoing.group, list_id(outgoing.group, sender.list_domain)),
         )
     )
-    body = _body(rendered.text, rendered.html, boundary=f"=_{outgoing.uuid.hex}")
+    body = _multipart(rendered.parts, boundary=f"=_{outgoing.uuid.hex}")
     return Mail(sender.mailbox, recipient, head.encode() + body)
 
 
@@ -78,23 +74,8 @@ def list_id(group: str, domain: str) -> str:
     return f"{slug}-{digest}.{domain}"
 
 
-def _body(text: str, html: str, boundary: str) -> bytes:
-    """Both forms as multipart/alternative, its own MIME headers first."""
-    text, html = _encodable(text), _encodable(html)
-    message = EmailMessage(policy=_BODY_POLICY)
-    message.set_content(text, cte=_encoding(text))
-    message.add_alternative(html, subtype="html", cte=_encoding(html))
-    message.set_boundary(boundary)
-    return message.as_bytes()
-
-
-def _encoding(text: str) -> str:
-    """The shorter one: quoted-printable makes three characters of a byte beyond ASCII, base64 four of any three bytes."""
-    size = len(text.encode())
-    beyond_ascii = size - sum(char.isascii() for char in text)
-    return "base64" if beyond_ascii * 3 + (size - beyond_ascii) > size * 4 / 3 else "quoted-printable"
-
-
-def _encodable(text: str) -> str:
-    """`text` without the lone halves of surrogate pairs that JSON may smuggle in: they have no UTF-8."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+def _multipart(parts: Iterable[bytes], boundary: str) -> bytes:
+    """Parts as a multipart/alternative (RFC 2046 section 5.1), its own MIME headers first."""
+    head = f'MIME-Version: 1.0\r\nContent-Type: multipart/alternative;\r\n boundary="{boundary}"\r\n\r\n'
+    first, between, last = f"--{boundary}\r\n", f"\r\n--{boundary}\r\n", f"\r\n--{boundary}--\r\n"
+    return b"".join(((head + first).encode(), between.encode().join(parts), last.encode()))

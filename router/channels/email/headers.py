@@ -21,6 +21,8 @@ _QUOTABLE = re.compile(r"[\x20-\x7e]+")
 def one_line(text: str) -> str:
     """`text` with each run of white space as one space, and a replacement character for what no mail may carry."""
     joined = " ".join(text.split())
+    if joined.isprintable():
+        return joined
     return "".join("\ufffd" if unicodedata.category(char) in ("Cc", "Cs") else char for char in joined)
 
 
