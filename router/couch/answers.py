@@ -72,6 +72,21 @@ def documents_of(answer: JsonValue) -> list[JsonObject]:
     return [doc for doc in documents if isinstance(doc, dict) and not doc.get("_deleted")]
 
 
+def revisions_of(answer: JsonValue) -> list[JsonObject]:
+    """The documents that `_bulk_get` found, in the order asked for; deleted ones are left out. Raises GarbageError."""
+    results = object_of(answer).get("results")
+    if not isinstance(results, list):
+        raise GarbageError("a bulk read without results")
+    found: list[JsonObject] = []
+    for result in results:
+        docs = object_of(result).get("docs")
+        for doc in docs if isinstance(docs, list) else []:
+            revision = object_of(doc).get("ok")
+            if isinstance(revision, dict) and not revision.get("_deleted"):
+                found.append(revision)
+    return found
+
+
 def stubs_of(answer: JsonValue) -> list[JsonObject]:
     """`_id` and `_rev` of the rows of `_all_docs` without documents. Raises GarbageError."""
     return [{"_id": row.get("id"), "_rev": object_of(row.get("value")).get("rev")} for row in _rows(answer)]
@@ -93,6 +108,17 @@ def view_rows_of(answer: JsonValue) -> list[ViewRow]:
     return rows
 
 
+def counts_of(answer: JsonValue) -> list[tuple[JsonValue, int]]:
+    """The groups of an index that counts, each with its number of rows. Raises GarbageError."""
+    counts: list[tuple[JsonValue, int]] = []
+    for row in _rows(answer):
+        value = row.get("value")
+        if not isinstance(value, int):
+            raise GarbageError("an index that counts without a number")
+        counts.append((row.get("key"), value))
+    return counts
+
+
 def bulk_results_of(answer: JsonValue, asked_for: list[str]) -> dict[str, BulkResult]:
     """The rows of `_bulk_docs` by id: PouchDB Server on leveldb answers in another order than it was asked.
 
@@ -112,3 +138,13 @@ def bulk_results_of(answer: JsonValue, asked_for: list[str]) -> dict[str, BulkRe
     if missing := sum(doc_id not in results for doc_id in asked_for):
         raise GarbageError(f"a bulk write of {len(asked_for)} documents without a result for {missing} of them")
     return results
+
+
+def changes_behind_in(answer: JsonValue) -> int | None:
+    """How many changes a feed of limit 0 has left to tell; None when it does not say.
+
+    A server may take a limit of 0 for 1 (https://docs.couchdb.org/en/stable/api/database/changes.html): its one row counts.
+    """
+    changes = object_of(answer)
+    rows, pending = changes.get("results"), changes.get("pending")
+    return len(rows) + pending if isinstance(rows, list) and type(pending) is int else None

@@ -15,14 +15,17 @@ from router.couch.answers import (
     User,
     ViewRow,
     bulk_results_of,
+    changes_behind_in,
+    counts_of,
     documents_of,
     object_of,
+    revisions_of,
     stubs_of,
     user_of,
     view_rows_of,
 )
 from router.couch.codec import encode
-from router.couch.errors import Conflict, DatabaseMissing, Refused
+from router.couch.errors import Conflict, DatabaseMissing, Refused, ServerFault
 from router.couch.session import Session
 from router.documents.json_types import JsonObject, JsonValue
 from router.settings import CouchDBSettings
@@ -35,6 +38,9 @@ BULK_DOCUMENTS = 500
 """Documents in one request. CouchDB has no limit of its own; this keeps each request well inside its timeout."""
 BULK_BYTES = 4 * 1024 * 1024
 """Bytes in one `_bulk_docs` request, unless a single document is larger."""
+NO_ROOM = "insufficient_storage"
+"""What CouchDB with a disk monitor says of each document, in an answer of 201, when its disk is too full
+(https://docs.couchdb.org/en/stable/config/disk-monitor.html)."""
 LOCAL_ATTEMPTS = 5
 """Times that a `_local` document is written over somebody else's write before that is a conflict."""
 
@@ -197,6 +203,31 @@ class Database:
             found.update({str(doc["_id"]): doc for doc in self._read(documents_of, answer)})
         return found
 
+    async def leaves(self, ids: Iterable[str]) -> dict[str, list[JsonObject]]:
+        """What these documents say in each revision that nothing was written over, the winner first, the others by revision;
+        by id. Deleted revisions are left out, and so is what is missing.
+
+        More than one is what replication makes of two writes side by side
+        (https://docs.couchdb.org/en/stable/replication/conflicts.html).
+        """
+        wanted: list[JsonValue] = list(dict.fromkeys(ids))
+        found: dict[str, list[JsonObject]] = {}
+        for start in range(0, len(wanted), BULK_DOCUMENTS):
+            keys = wanted[start : start + BULK_DOCUMENTS]
+            params: JsonObject = {"include_docs": True, "conflicts": True}
+            answer = await self.session.query(f"{self._remote.endpoint}/_all_docs", params, keys)
+            losers: list[JsonObject] = []
+            for winner in self._read(documents_of, answer):
+                doc_id, conflicts = str(winner["_id"]), winner.pop("_conflicts", None)
+                found[doc_id] = [winner]
+                if isinstance(conflicts, list):
+                    losers += [{"id": doc_id, "rev": rev} for rev in sorted(map(str, conflicts))]
+            if losers:
+                answer = cast("JsonValue", await self._remote._bulk_get(losers))
+                for loser in self._read(revisions_of, answer):
+                    found[str(loser["_id"])].append(loser)
+        return found
+
     async def ids_between(
         self, start: str, end: str, limit: int | None = None, include_docs: bool = True
     ) -> list[JsonObject]:
@@ -218,7 +249,7 @@ class Database:
 
         A document that CouchDB refuses as malformed or too large fails the whole request it is in: such a one is found
         out and gets its own error, the others are written. Raises Unreachable or ServerFault when it is not known what
-        became of them, ValueError for a document without `_id` and for one id twice.
+        became of them, or when the server has no room for them, ValueError for a document without `_id` and for one id twice.
         """
         by_id = {_id_of(doc): doc for doc in docs}
         if len(by_id) != len(docs):
@@ -238,9 +269,17 @@ class Database:
             half = len(docs) // 2
             return {**await self._bulk_chunk(docs[:half]), **await self._bulk_chunk(docs[half:])}
         try:
-            return bulk_results_of(answer, [_id_of(doc) for doc in docs])
+            results = bulk_results_of(answer, [_id_of(doc) for doc in docs])
         except GarbageError as error:
             raise self.session.garbage(str(error)) from None
+        full = next((result for result in results.values() if result.error == NO_ROOM), None)
+        if full is not None:
+            raise ServerFault(
+                f"CouchDB at {self.session.login.server} writes nothing ({full.reason or NO_ROOM}): make room on its disk",
+                status=507,
+                reason=full.reason,
+            )
+        return results
 
     # Views and the feed
 
@@ -264,10 +303,30 @@ class Database:
             "endkey": None if end_key is None else _key(end_key),
             "limit": limit,
             "include_docs": include_docs,
+            "reduce": False,
         }
-        path = f"{self._remote.endpoint}/_design/{quote(design, safe='')}/_view/{quote(view, safe='')}"
-        answer = await self.session.query(path, params, None if keys is None else list(keys))
+        answer = await self.session.query(self._view_path(design, view), params, None if keys is None else list(keys))
         return self._read(view_rows_of, answer)
+
+    async def view_counts(
+        self, design: str, view: str, *, start_key: JsonValue, end_key: JsonValue, group_level: int
+    ) -> list[tuple[JsonValue, int]]:
+        """What `_design/{design}/_view/{view}`, whose reduce function is `_count`, counts from `start_key` to `end_key`: for
+        each different beginning of so many parts of a key that beginning, and the number of rows.
+
+        Raises ViewMissing when the index is not there, Refused when it is one that does not count.
+        """
+        params: JsonObject = {
+            "startkey": _key(start_key),
+            "endkey": _key(end_key),
+            "reduce": True,
+            "group_level": group_level,
+        }
+        answer = await self.session.query(self._view_path(design, view), params)
+        return self._read(counts_of, answer)
+
+    def _view_path(self, design: str, view: str) -> str:
+        return f"{self._remote.endpoint}/_design/{quote(design, safe='')}/_view/{quote(view, safe='')}"
 
     def changes(
         self, params: Mapping[str, JsonValue], *, read_timeout_seconds: float
@@ -276,6 +335,22 @@ class Database:
         return self.session.stream(
             f"{self._remote.endpoint}/_changes", params, read_timeout_seconds=read_timeout_seconds
         )
+
+    async def changes_behind(self, since: JsonValue) -> int | None:
+        """How many changes lie behind `since`, a seq of this database; None when `since` is, or when the server does not tell.
+
+        CouchDB counts them (`pending`); PouchDB numbers its changes, and a document changed twice counts twice there. Raises
+        Refused for a seq that CouchDB cannot read.
+        """
+        if since is None:
+            return None
+        params: JsonObject = {"since": since if isinstance(since, str) else _key(since), "limit": 0}
+        _, answer = await self.session._get(f"{self._remote.endpoint}/_changes", params=params)
+        behind = changes_behind_in(cast("JsonValue", answer))
+        if behind is not None or not isinstance(since, int):
+            return behind
+        latest = (await self.info()).get("update_seq")
+        return max(0, latest - since) if isinstance(latest, int) else None
 
     def _read(self, reader: Callable[[JsonValue], T], answer: JsonValue) -> T:
         try:

@@ -10,10 +10,10 @@ from router.documents.json_types import JsonObject
 NAME = "router"
 DESIGN_ID = f"_design/{NAME}"
 UNFINISHED = "unfinished"
-"""View: `["lane", channel, next_attempt_at]` of each delivery still to do, `["unroutable", created_at, _id]` of
-each unroutable message."""
+"""View: `["lane", channel, 0 if critical else 1, next_attempt_at]` of each delivery still to do, with the number of its
+attempts; `["unroutable", created_at, _id]` of each unroutable message. It counts them too."""
 BY_MESSAGE = "by_message"
-"""View: the `message_id` of each delivery document."""
+"""View: the `message_id` of each delivery document, with its status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,10 @@ def design_document(mapping_id: str, roles: Roles = ROLES) -> JsonObject:
         "language": "javascript",
         "settings": {"mapping_id": mapping_id, "admin_role": roles.admin, "router_role": roles.router},
         "validate_doc_update": function_text("validate_doc_update"),
-        "views": {name: {"map": function_text(name)} for name in (UNFINISHED, BY_MESSAGE)},
+        "views": {
+            UNFINISHED: {"map": function_text(UNFINISHED), "reduce": "_count"},
+            BY_MESSAGE: {"map": function_text(BY_MESSAGE)},
+        },
     }
     canonical = json.dumps(document, sort_keys=True).encode("ascii")
     return {**document, "content_hash": hashlib.sha256(canonical).hexdigest()}

@@ -48,6 +48,8 @@ class Feed:
 
     connected: bool = False
     """Whether the feed is open: the server answered 200, and has not been silent since."""
+    openings: int = 0
+    """How often the feed has been opened: each time the server may begin further back than where it ended."""
     last_heard_monotonic: float | None = None
     """When (`time.monotonic`) the last byte came, heartbeats included; None before the first."""
     pending: int | None = None
@@ -120,6 +122,7 @@ class Feed:
         params: dict[str, JsonValue] = {
             "feed": "continuous",
             "include_docs": True,
+            "conflicts": True,
             "heartbeat": round(self._settings.heartbeat_seconds * 1000),
             "since": self._since if isinstance(self._since, str) else json.dumps(self._since),
         }
@@ -129,6 +132,7 @@ class Feed:
                     raise self._fault("a web page in place of the changes feed: check ROUTER_COUCHDB__URL")
                 self._opened = monotonic()
                 self.connected = True
+                self.openings += 1
                 async with aclosing(self._read(response.content)) as batches:
                     async for batch in batches:
                         yield batch

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from router.couch.codec import decode
 from router.couch.errors import shortened
 from router.couch.lines import HEAD_BYTES, TAIL_BYTES, OversizedLine
+from router.documents.delivery import PREFIX, Status
 from router.documents.json_types import JsonObject, JsonValue
 
-WITHOUT_DOCUMENT = ("delivery:", "_design/")
+WITHOUT_DOCUMENT = (PREFIX, "_design/")
 """Ids whose documents nobody downstream looks at: our own deliveries, and design documents."""
+_WAITING = (Status.PENDING, Status.WAITING_KEY_EXCHANGE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,11 @@ class FeedRow:
     """The row's size, when it was larger than ROUTER_FEED__MAX_ROW_BYTES and therefore skipped."""
     unreadable: str | None = None
     """What is wrong with the row, when its JSON cannot be read (nested too deep, say) but its id could be found."""
+    conflicts: tuple[str, ...] = ()
+    """The revisions that lost against `rev` and are not deleted, as replication leaves them; any document may have some."""
+    waiting: tuple[str, str] | None = None
+    """Channel and `next_attempt_at`, as they stand, of a delivery document that is still to be sent; None for all else.
+    The time is as the index `unfinished` has it: `created_at` where there is none, and empty where that is no text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +77,19 @@ def parse_line(line: bytes | OversizedLine) -> Line:
     if isinstance(row_id, str):
         deleted = value.get("deleted") is True
         document = value.get("doc")
-        if deleted or not isinstance(document, dict) or row_id.startswith(WITHOUT_DOCUMENT):
-            document = None
-        return FeedRow(value.get("seq"), row_id, _rev(value.get("changes")), deleted, document)
+        if deleted or not isinstance(document, dict):
+            return FeedRow(value.get("seq"), row_id, _rev(value.get("changes")), deleted, None)
+        conflicts = _texts(document.pop("_conflicts", None))
+        waiting = _waiting(document) if row_id.startswith(PREFIX) else None
+        return FeedRow(
+            seq=value.get("seq"),
+            id=row_id,
+            rev=_rev(value.get("changes")),
+            deleted=False,
+            document=None if row_id.startswith(WITHOUT_DOCUMENT) else document,
+            conflicts=conflicts,
+            waiting=waiting,
+        )
     if "last_seq" in value:
         pending = value.get("pending")
         return StopLine(value["last_seq"], pending if isinstance(pending, int) else None)
@@ -87,6 +104,19 @@ def _rev(changes: JsonValue) -> str | None:
     first = changes[0] if isinstance(changes, list) and changes else None
     rev = first.get("rev") if isinstance(first, dict) else None
     return rev if isinstance(rev, str) else None
+
+
+def _texts(value: JsonValue) -> tuple[str, ...]:
+    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
+
+
+def _waiting(delivery: JsonObject) -> tuple[str, str] | None:
+    # By the same rules as design/unfinished.js, for a document that anybody may have written.
+    channel = delivery.get("channel")
+    if delivery.get("type") != "delivery" or delivery.get("status") not in _WAITING or not isinstance(channel, str):
+        return None
+    due = delivery.get("next_attempt_at") or delivery.get("created_at")
+    return channel, due if isinstance(due, str) else ""
 
 
 def _undecodable(line: bytes, error: ValueError) -> Line:

@@ -176,6 +176,34 @@ async def test_ids_between_pages_in_order(database: Database) -> None:
     assert stubs == [{"_id": "delivery:0", "_rev": found[0]["_rev"]}]
 
 
+async def test_leaves_are_all_revisions_that_nothing_was_written_over(
+    database: Database, couchdb_settings: CouchDBSettings, http: httpx.AsyncClient
+) -> None:
+    replicated: list[JsonObject] = [
+        {"_id": "two", "_rev": "2-bb", "_revisions": {"start": 2, "ids": ["bb", "aa"]}, "n": 1},
+        {"_id": "two", "_rev": "2-cc", "_revisions": {"start": 2, "ids": ["cc", "aa"]}, "n": 2},
+        {"_id": "two", "_rev": "2-dd", "_revisions": {"start": 2, "ids": ["dd", "aa"]}, "_deleted": True},
+        {"_id": "three/é", "_rev": "1-a", "n": 3},
+        {"_id": "three/é", "_rev": "1-c", "n": 4},
+        {"_id": "three/é", "_rev": "1-b", "n": 5},
+        {"_id": "one", "_rev": "1-a", "n": 6},
+        {"_id": "gone", "_rev": "1-a", "_deleted": True},
+    ]
+    body = {"new_edits": False, "docs": replicated}
+    (await http.post(f"/{couchdb_settings.database}/_bulk_docs", json=body)).raise_for_status()
+    found = await database.leaves(["one", "two", "three/é", "gone", "never", "two"])
+    assert found == {
+        "one": [{"_id": "one", "_rev": "1-a", "n": 6}],
+        "two": [{"_id": "two", "_rev": "2-cc", "n": 2}, {"_id": "two", "_rev": "2-bb", "n": 1}],
+        "three/é": [
+            {"_id": "three/é", "_rev": "1-c", "n": 4},
+            {"_id": "three/é", "_rev": "1-a", "n": 3},
+            {"_id": "three/é", "_rev": "1-b", "n": 5},
+        ],
+    }
+    assert await database.leaves([]) == {}
+
+
 async def test_local_documents_are_written_over(database: Database, couchdb_settings: CouchDBSettings) -> None:
     assert await database.get_local("checkpoint/a b") is None
     await database.put_local("checkpoint/a b", {"seq": "1-x"})
@@ -208,6 +236,26 @@ async def test_views_by_range_key_and_page(database: Database) -> None:
     assert [row.id for row in rows] == ["d1"]
     rows = await database.view("test", "by_n", keys=[["odd", 5], ["even", 0], ["odd", 99]])
     assert [row.id for row in rows] == ["d5", "d0"]
+
+
+async def test_how_many_changes_lie_behind_a_seq(database: Database, couchdb_server: CouchServer) -> None:
+    assert await database.changes_behind(0) == 0
+    await database.bulk([{"_id": f"d{n}"} for n in range(7)])
+    assert await database.changes_behind(0) == 7
+    seq = (await database.info())["update_seq"]
+    assert await database.changes_behind(seq) == 0
+    rev = await database.put({"_id": "late"})
+    assert await database.changes_behind(seq) == 1
+    await database.put({"_id": "late", "_rev": rev})
+    # PouchDB counts both writes: it can only subtract.
+    assert await database.changes_behind(seq) == (1 if couchdb_server.kind == "couchdb" else 2)
+    assert await database.changes_behind(None) is None
+    if couchdb_server.kind == "couchdb":
+        with pytest.raises(Refused, match="Malformed sequence"):
+            await database.changes_behind("nonsense")
+    else:  # PouchDB Server takes any text for a seq
+        assert await database.changes_behind("nonsense") is None
+        assert await database.changes_behind(99) == 0
 
 
 async def test_a_view_that_is_not_there(database: Database) -> None:

@@ -58,6 +58,7 @@ async def test_what_is_asked_for() -> None:
     assert request.query == {
         "feed": "continuous",
         "include_docs": "true",
+        "conflicts": "true",
         "heartbeat": "200",
         "since": "12-g1AAAA+/=&",
     }

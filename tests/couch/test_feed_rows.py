@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from router.couch.lines import HEAD_BYTES, TAIL_BYTES, OversizedLine
 from router.couch.rows import BadLine, FeedRow, Line, StopLine, parse_line
-from router.documents.json_types import JsonValue
+from router.documents.json_types import JsonObject, JsonValue
 
 DEEP = b'{"a":' * 5000 + b"1" + b"}" * 5000
 
@@ -33,6 +33,20 @@ LINES: list[tuple[bytes, Line]] = [
     (
         b'{"seq":1,"id":"delivery:a:matrix:0","changes":[{"rev":"1-x"}],"doc":{"a":1}}',
         FeedRow(1, "delivery:a:matrix:0", "1-x", False, None),
+    ),
+    # What a delivery document tells of itself.
+    (
+        b'{"seq":1,"id":"delivery:a:m:0","changes":[{"rev":"3-x"}],"doc":{"_conflicts":["2-y","1-z"]}}',
+        FeedRow(1, "delivery:a:m:0", "3-x", False, None, conflicts=("2-y", "1-z")),
+    ),
+    (
+        b'{"seq":1,"id":"a","changes":[{"rev":"3-x"}],"doc":{"b":1,"_conflicts":["2-y",7]}}',
+        FeedRow(1, "a", "3-x", False, {"b": 1}, conflicts=("2-y",)),
+    ),
+    (b'{"seq":1,"id":"a","doc":{"_conflicts":{"x":1}}}', FeedRow(1, "a", None, False, {})),
+    (
+        b'{"seq":1,"id":"delivery:a","deleted":true,"doc":{"_deleted":true,"_conflicts":["2-y"]}}',
+        FeedRow(1, "delivery:a", None, True, None),
     ),
     (
         b'{"seq":1,"id":"_design/router","changes":[{"rev":"1-x"}],"doc":{"a":1}}',
@@ -101,6 +115,62 @@ def test_line(line: bytes, expected: Line) -> None:
     assert parse_line(line) == expected
 
 
+JSON_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+
+DUE = "2026-11-21T08:27:00.000Z"
+WAITS: JsonObject = {"type": "delivery", "status": "PENDING", "channel": "matrix", "next_attempt_at": DUE}
+NOT_WAITING: list[JsonValue] = [
+    *("COMPLETE", "UNCERTAIN", "FAILED", "EXPIRED", "CANCELLED", "UNROUTABLE", "pending", None, 1),
+    ["PENDING"],
+    {},
+]
+
+
+@pytest.mark.parametrize(
+    ("row_id", "change", "expected"),
+    [
+        ("delivery:a:matrix:0", {}, ("matrix", DUE)),
+        ("delivery:a:matrix:0", {"status": "WAITING_KEY_EXCHANGE"}, ("matrix", DUE)),
+        ("delivery:a:matrix:0", {"next_attempt_at": None, "created_at": "earlier"}, ("matrix", "earlier")),
+        ("delivery:a:matrix:0", {"next_attempt_at": "not a time"}, ("matrix", "not a time")),
+        ("delivery:a:matrix:0", {"next_attempt_at": None}, ("matrix", "")),
+        ("delivery:a:matrix:0", {"next_attempt_at": [1]}, ("matrix", "")),
+        *[("delivery:a:matrix:0", {"status": status}, None) for status in NOT_WAITING],
+        ("delivery:a", {"channel": None}, None),
+        ("delivery:a:matrix:0", {"channel": ["matrix"]}, None),
+        ("delivery:a:matrix:0", {"type": "note"}, None),
+        ("order-42", {}, None),
+    ],
+)
+@pytest.mark.parametrize("deleted", [False, True])
+def test_a_delivery_that_is_still_to_be_sent_says_so(
+    row_id: str, change: JsonObject, expected: tuple[str, str] | None, deleted: bool
+) -> None:
+    row: JsonObject = {"seq": 1, "id": row_id, "doc": {**WAITS, **change}}
+    if deleted:
+        row["deleted"] = True
+    parsed = parse_line(json.dumps(row).encode())
+    assert isinstance(parsed, FeedRow)
+    assert parsed.waiting == (None if deleted else expected)
+    assert (parsed.document is None) == (deleted or row_id.startswith("delivery:"))
+
+
+@given(doc=st.dictionaries(st.sampled_from([*WAITS, "created_at", "_conflicts"]), JSON_VALUES))
+def test_no_delivery_document_is_too_strange(doc: JsonObject) -> None:
+    row = parse_line(json.dumps({"seq": 1, "id": "delivery:a", "doc": {**WAITS, **doc}}).encode())
+    assert isinstance(row, FeedRow)
+    assert row.waiting is None or all(isinstance(text, str) for text in row.waiting)
+    assert all(isinstance(rev, str) for rev in row.conflicts)
+
+
 def oversized(line: bytes) -> OversizedLine:
     return OversizedLine(line[:HEAD_BYTES], line[-TAIL_BYTES:], len(line))
 
@@ -153,21 +223,10 @@ def test_an_oversized_row_without_id_is_only_a_bad_line() -> None:
     assert bad == BadLine("a row whose id cannot be found (50025 bytes, more than ROUTER_FEED__MAX_ROW_BYTES)", False)
 
 
-json_values = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**53), 2**53)
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
-    max_leaves=12,
-)
-
-
 @given(
     seq=st.one_of(st.integers(0, 2**53), st.text()),
     row_id=st.text(min_size=1),
-    doc=st.dictionaries(st.text(), json_values, max_size=5),
+    doc=st.dictionaries(st.text(), JSON_VALUES, max_size=5),
     ascii_only=st.booleans(),
     seq_last=st.booleans(),
 )

@@ -71,6 +71,41 @@ async def test_rows_of_every_kind(couchdb_settings: CouchDBSettings, database: D
     assert [row.id for row in follower.rows if row.deleted] == ["gone"]
 
 
+async def test_delivery_documents_tell_of_conflicts_and_of_waiting(
+    couchdb_settings: CouchDBSettings, couchdb_server: CouchServer, database: Database
+) -> None:
+    waiting: JsonObject = {"type": "delivery", "status": "PENDING", "channel": "email", "next_attempt_at": "later"}
+    leaves: list[JsonObject] = [
+        {"_id": doc_id, "_rev": rev, **waiting}
+        for doc_id, rev in [
+            ("delivery:a", "1-aa"),
+            ("delivery:a", "1-bb"),
+            ("delivery:a", "1-cc"),
+            ("b", "1-a"),
+            ("b", "1-b"),
+        ]
+    ]
+    async with couchdb_server.async_http() as http:
+        answer = await http.post(f"/{database.name}/_bulk_docs", json={"new_edits": False, "docs": leaves})
+        answer.raise_for_status()
+    await database.put({"_id": "delivery:c", **waiting, "status": "COMPLETE"})
+    async with following(feed_on(couchdb_settings, database)) as follower:
+        await until(lambda: {"delivery:a", "b", "delivery:c"} <= set(follower.ids))
+        rows = {row.id: row for row in follower.rows}
+        assert (rows["delivery:a"].rev, set(rows["delivery:a"].conflicts)) == ("1-cc", {"1-aa", "1-bb"})
+        assert rows["delivery:a"].document is None
+        assert rows["delivery:a"].waiting == ("email", "later")
+        assert rows["b"].conflicts == ("1-a",)
+        assert rows["b"].document == {"_id": "b", "_rev": "1-b", **waiting}
+        assert (rows["delivery:c"].conflicts, rows["delivery:c"].waiting) == ((), None)
+        assert rows["b"].waiting is None
+        # A conflict ends when the losers are deleted, and the feed says that too.
+        for rev in ("1-aa", "1-bb"):
+            await database.put({"_id": "delivery:a", "_rev": rev, "_deleted": True})
+        await until(lambda: follower.ids.count("delivery:a") >= 2 and follower.rows[-1].conflicts == ())
+    assert not follower.rows[-1].deleted
+
+
 async def test_idle_heartbeats_are_heard_and_a_write_comes_through_them(
     couchdb_settings: CouchDBSettings, database: Database
 ) -> None:

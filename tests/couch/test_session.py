@@ -208,6 +208,7 @@ async def test_json_that_is_not_couchdbs() -> None:
             database.bulk([{"_id": "x"}]),
             database.get_many(["x"]),
             database.view("d", "v"),
+            database.leaves(["x"]),
         ):
             with pytest.raises(ServerFault, match="does not speak as CouchDB does"):
                 await call
@@ -219,6 +220,28 @@ async def test_a_bulk_answer_that_leaves_a_document_out() -> None:
 
     async with answering(handler) as url, Database(settings(url)) as database:
         with pytest.raises(ServerFault, match="2 documents without a result for 1 of them"):
+            await database.bulk([{"_id": "a"}, {"_id": "b"}])
+
+
+async def test_a_bulk_read_that_is_none() -> None:
+    async def handler(request: web.Request) -> web.Response:
+        doc = {"_id": "x", "_conflicts": ["1-a"]}
+        return web.json_response({"rows": [{"doc": doc}]} if request.path.endswith("/_all_docs") else {"results": None})
+
+    async with answering(handler) as url, Database(settings(url)) as database:
+        with pytest.raises(ServerFault, match="a bulk read without results"):
+            await database.leaves(["x"])
+
+
+async def test_a_disk_that_is_too_full_is_the_servers_trouble_and_not_the_documents() -> None:
+    """As CouchDB 3.5.2 with `[disk_monitor] enable = true` was seen to answer."""
+
+    async def handler(request: web.Request) -> web.Response:
+        full = {"error": "insufficient_storage", "reason": "database_dir is too full"}
+        return web.json_response([{"id": doc["_id"], **full} for doc in (await request.json())["docs"]], status=201)
+
+    async with answering(handler) as url, Database(settings(url)) as database:
+        with pytest.raises(ServerFault, match=r"writes nothing \(database_dir is too full\): make room on its disk"):
             await database.bulk([{"_id": "a"}, {"_id": "b"}])
 
 

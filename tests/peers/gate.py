@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 import aiohttp
 from aiohttp import web
 
-from router.documents.json_types import JsonObject
+from router.documents.json_types import JsonValue
 
-Guard = Callable[[str, str], tuple[int, JsonObject] | None]
+FromRequest = Callable[[JsonValue], JsonValue]
+"""From the body of a request to the body of its answer."""
+Guard = Callable[[str, str], tuple[int, JsonValue | FromRequest] | None]
 """From the method and the path of a request to the status and body to answer it with; None hands it on."""
 
 
@@ -19,6 +21,8 @@ class Gate:
 
     url: str = ""
     guard: Guard | None = None
+    feed_url: str | None = None
+    """The server that requests for the changes feed go to, where that is another one."""
     stopped: list[str] = field(default_factory=list)
     """What the guard answered, as `PUT /db/doc`."""
 
@@ -32,10 +36,12 @@ async def gate_before(server_url: str) -> AsyncIterator[Gate]:
         async def handle(request: web.Request) -> web.StreamResponse:
             if gate.guard is not None and (said := gate.guard(request.method, request.path)) is not None:
                 gate.stopped.append(f"{request.method} {request.path}")
-                return web.json_response(said[1], status=said[0])
+                status, body = said
+                return web.json_response(body(await request.json()) if callable(body) else body, status=status)
+            base = gate.feed_url if gate.feed_url and request.path.endswith("/_changes") else server_url
             headers = {k: v for k, v in request.headers.items() if k.lower() not in ("host", "content-length")}
             async with session.request(
-                request.method, f"{server_url}{request.raw_path}", data=await request.read(), headers=headers
+                request.method, f"{base}{request.raw_path}", data=await request.read(), headers=headers
             ) as answer:
                 response = web.StreamResponse(status=answer.status)
                 response.content_type = answer.content_type
