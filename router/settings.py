@@ -15,8 +15,8 @@ from pydantic_settings import (
 PREFIX = "ROUTER_"
 """What the name of every setting's variable starts with."""
 
-FOREIGN = ("ROUTER_TEST_", "ROUTER_DEMO_")
-"""Variables with our prefix that are no settings of the router: the test suite's and the demo's."""
+FOREIGN = ("ROUTER_TEST_", "ROUTER_DEMO_", "ROUTER_BENCH_")
+"""Variables with our prefix that are no settings of the router: the test suite's, the demo's and the benchmarks'."""
 
 Seconds = Annotated[float, Field(gt=0, le=315_360_000, allow_inf_nan=False)]
 """A time span of at most ten years: what is added to a date must give a date."""
@@ -72,6 +72,16 @@ class FeedSettings(Section):
     )
 
 
+class LeaseSettings(Section):
+    """How one of several routers on one database is the active one."""
+
+    duration_seconds: Annotated[float, Field(ge=1, le=300, allow_inf_nan=False)] = Field(
+        10,
+        description="How long the active router may be silent before one that stands by takes over; it renews its lease three "
+        "times as often.",
+    )
+
+
 class RetrySettings(Section):
     """When a failed attempt is made again: exponential with full jitter, up to a count and an age."""
 
@@ -83,10 +93,24 @@ class RetrySettings(Section):
     )
 
 
+class BreakerSettings(Section):
+    """When a host that does not work is left alone, but for one attempt now and then that tries it."""
+
+    failures: Count = Field(5, description="Failures in a row, of the host itself, after which it is left alone.")
+    base_seconds: Seconds = Field(
+        1, description="Longest pause before it is tried again; doubles with each failed try."
+    )
+    max_seconds: Seconds = Field(60, description="Longest such pause.")
+
+
 class ChannelSettings(Section):
     """What every channel has."""
 
     concurrency: Count = Field(8, description="Sends that may run side by side.")
+    rate_per_second: PerSecond | None = Field(
+        None, description="Most messages a second through the whole channel; none for no limit of ours."
+    )
+    burst: Count = Field(1, description="Messages that may leave at once before that limit bites.")
     target_rate_per_second: PerSecond | None = Field(
         None, description="Most messages a second to one target; none for no limit of ours."
     )
@@ -97,6 +121,7 @@ class ChannelSettings(Section):
         description="When no answer came and the channel cannot tell a repeat: send again, or leave it to an admin.",
     )
     retry: RetrySettings = RetrySettings()
+    breaker: BreakerSettings = BreakerSettings()
 
 
 class MatrixSettings(ChannelSettings):
@@ -188,6 +213,15 @@ class SphinxSettings(ChannelSettings):
     )
 
 
+class HttpSettings(Section):
+    """The HTTP port at which the router says how it is."""
+
+    host: str = Field("127.0.0.1", description="Address on which the HTTP port is opened; `0.0.0.0` for all.")
+    port: Annotated[int, Field(ge=0, le=65535)] = Field(
+        8321, description="HTTP port with `/healthz`, `/readyz` and `/metrics`; 0 for none."
+    )
+
+
 class LogSettings(Section):
     """What is logged, and how it looks."""
 
@@ -212,11 +246,13 @@ class Settings(BaseSettings):
 
     couchdb: CouchDBSettings = CouchDBSettings()
     feed: FeedSettings = FeedSettings()
+    lease: LeaseSettings = LeaseSettings()
     matrix: MatrixSettings = MatrixSettings()
     email: EmailSettings = EmailSettings()
     slack: SlackSettings = SlackSettings()
     sphinx: SphinxSettings = SphinxSettings()
     log: LogSettings = LogSettings()
+    http: HttpSettings = HttpSettings()
     unroutable_max_age_seconds: Seconds = Field(
         86400, description="How long a message for an unknown group waits for a mapping that has it."
     )
@@ -224,7 +260,9 @@ class Settings(BaseSettings):
         1000, description="Deliveries of one channel that are held in memory; the rest wait in CouchDB."
     )
     pending_after_seconds: Seconds = Field(
-        1, description="How long a first attempt may take before its delivery is written down as PENDING."
+        1,
+        description="How long a first attempt may take before its delivery is written down as PENDING; five times as long where "
+        "it waits its turn.",
     )
     grace_seconds: Seconds = Field(
         10, description="How long sends in flight may take to end when the router is stopped."
