@@ -58,6 +58,11 @@ class MappingStore:
         self.changed = asyncio.Event()
         """Set whenever another mapping comes into force; whoever waits for it clears it."""
 
+    @property
+    def state(self) -> State | None:
+        """How the mapping document last stood in CouchDB; None before it was read."""
+        return None if self._status is None else self._last_note[0]
+
     async def load(self) -> None:
         """Read the mapping at the start. A bad or missing one leaves the last good one of an earlier run in force."""
         await self.refresh()

@@ -27,10 +27,13 @@ class Complaint:
         self._since: float | None = None
         self._next = 0.0
         self._interval = FIRST_REMINDER_SECONDS
+        self.reason: str | None = None
+        """What is wrong, in a sentence; None while it works."""
 
     def trouble(self, reason: str) -> None:
         """It went wrong (again)."""
         now = monotonic()
+        self.reason = reason
         if self._since is None:
             self._since, self._interval, self._next = now, FIRST_REMINDER_SECONDS, 0.0
         if now < self._next:
@@ -43,7 +46,7 @@ class Complaint:
         """It works (again)."""
         if self._since is not None:
             log.info("CouchDB answers again", what=self._what, after_seconds=round(monotonic() - self._since, 1))
-            self._since = None
+            self._since = self.reason = None
 
 
 class Patience:

@@ -1,0 +1,1 @@
+"""The router's HTTP port: how it is, and what it counts."""

@@ -1,0 +1,136 @@
+"""Opens the router's HTTP port and serves it inside the router's own event loop."""
+
+import asyncio
+import errno
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from router.metrics import Metrics
+from router.settings import HttpSettings
+from router.web.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    import uvicorn
+
+log = structlog.stdlib.get_logger("router.web")
+
+BACKLOG: Final = 64
+"""Connections that may wait to be taken up."""
+MOST_CONNECTIONS: Final = 200
+"""More than these are answered with 503."""
+KEEP_ALIVE_SECONDS: Final = 75
+"""How long an idle connection is kept; longer than most scrapers' interval, so that each need not connect anew."""
+LAST_ANSWERS_SECONDS: Final = 1
+"""How long answers under way may take to end when the port is closed."""
+CLOSING_SECONDS: Final = 2.0
+"""How long closing the port may take in all; then it is cut off."""
+
+
+class BadPort(Exception):
+    """The HTTP port cannot be opened; the text says which and what to set."""
+
+
+def open_port(settings: HttpSettings) -> socket.socket | None:
+    """A socket that listens; None when no port is wanted. Callers wait in its queue until it is served. Raises BadPort."""
+    if settings.port == 0:
+        return None
+    place = f"the HTTP port {settings.port} on {settings.host}"
+    try:
+        found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, address = found[0]
+        return socket.create_server(address, family=family, backlog=BACKLOG)
+    except (socket.gaierror, UnicodeError):
+        raise BadPort(
+            f"{place} cannot be opened: there is no such address; set ROUTER_HTTP__HOST to one of this machine"
+        ) from None
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise BadPort(
+                f"{place} is taken, perhaps by another router; set ROUTER_HTTP__PORT to a free one, or to 0 for none"
+            ) from None
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise BadPort(
+                f"{place} cannot be opened: this machine has no such address; set ROUTER_HTTP__HOST to one that it has"
+            ) from None
+        raise BadPort(
+            f"{place} cannot be opened ({error.strerror}); set ROUTER_HTTP__HOST and ROUTER_HTTP__PORT otherwise"
+        ) from None
+
+
+@asynccontextmanager
+async def served(
+    listener: socket.socket, snapshot: Callable[[], Snapshot], metrics: Metrics, *, after_seconds: float = 0.0
+) -> AsyncIterator[None]:
+    """Serve the port for the time of the block, from so many seconds on, and close it within CLOSING_SECONDS.
+
+    FastAPI and uvicorn take half a second of CPU to import, so that is done in a thread, and no sooner.
+    """
+    server: list[uvicorn.Server] = []
+    serving = _serve(listener, snapshot, metrics, server.append, after_seconds)
+    task = asyncio.create_task(serving, name="HTTP port")
+    task.add_done_callback(_say_if_failed)
+    try:
+        yield
+    finally:
+        if server:
+            server[0].should_exit = True
+            await asyncio.wait({task}, timeout=CLOSING_SECONDS)
+        task.cancel()
+        await asyncio.wait({task})
+        listener.close()
+
+
+async def _serve(
+    listener: socket.socket,
+    snapshot: Callable[[], Snapshot],
+    metrics: Metrics,
+    tell: Callable[["uvicorn.Server"], None],
+    after_seconds: float,
+) -> None:
+    await asyncio.sleep(after_seconds)
+    server = await asyncio.to_thread(_make_server, snapshot, metrics)
+    tell(server)
+    host, port, *_ = listener.getsockname()
+    log.info("HTTP port open", host=host, port=port)
+    await server.serve(sockets=[listener])
+
+
+def _make_server(snapshot: Callable[[], Snapshot], metrics: Metrics) -> "uvicorn.Server":
+    """A server that is ready to serve, with everything imported that it needs."""
+    import uvicorn
+
+    from router.web.app import make_app
+
+    class Server(uvicorn.Server):
+        """Signals are the router's own business."""
+
+        @contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            yield
+
+    config = uvicorn.Config(
+        make_app(snapshot, metrics),
+        http="h11",
+        ws="none",
+        lifespan="off",
+        log_config=None,  # What it has to say goes through the router's own log,
+        log_level="error",  # and that somebody sends no HTTP is not worth a line.
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        limit_concurrency=MOST_CONNECTIONS,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=LAST_ANSWERS_SECONDS,
+    )
+    config.load()
+    return Server(config)
+
+
+def _say_if_failed(task: asyncio.Task[None]) -> None:
+    """Messages go out without it, so its failure is no reason to stop."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("the HTTP port failed; the router goes on without it", exc_info=error)
