@@ -30,6 +30,7 @@ from router.routing.mapping import Reader
 from router.service import Service, readers
 from router.settings import Settings
 from router.settings_loading import BadSettings, load_settings, secrets_of
+from router.web.server import BadPort
 
 EPILOG = (
     "Exit codes: 0 all is well; 1 it is not (a check failed, a target did not get it); "
@@ -283,7 +284,7 @@ def main() -> None:
         for problem in error.problems:
             complain(problem)
         sys.exit(Exit.USAGE)
-    except (BadChannel, BadArgument, BadAddress) as error:
+    except (BadChannel, BadArgument, BadAddress, BadPort) as error:
         complain(str(error))
         sys.exit(Exit.USAGE)
     except CouchError as error:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing
+from time import monotonic
 
 import structlog
 
@@ -15,18 +16,21 @@ from router.couch.errors import Conflict, CouchError, Refused
 from router.couch.feed import Feed
 from router.couch.mapping_store import MappingStore
 from router.couch.patience import Complaint, Patience
+from router.couch.starting_point import StartingPoint, old_rows
+from router.delivery.attempt import OpenChannel
 from router.delivery.dispatcher import Dispatcher
 from router.delivery.intake import Intake
+from router.delivery.lane import Lane
+from router.delivery.novelty import Novelty
 from router.delivery.recorder import Recorder
 from router.delivery.targets import TargetIndex
 from router.delivery.unroutable import Unroutable
 from router.delivery.watermark import Watermark
 from router.documents.delivery import Delivery
-from router.documents.json_types import JsonValue
 from router.metrics import Metrics
 from router.routing.mapping import Mapping as RoutingMapping
 from router.routing.mapping import Reader
-from router.settings import ChannelSettings, Settings
+from router.settings import Settings
 from router.settings_loading import channel_settings
 
 log = structlog.stdlib.get_logger("router.engine")
@@ -48,13 +52,13 @@ class Engine:
         patience: Patience,
         metrics: Metrics,
         *,
-        since: JsonValue,
-        identity: str,
+        start: StartingPoint,
         set_up: Callable[[], Awaitable[None]],
         hide: Callable[[str], str],
+        may_send: Callable[[], bool],
     ) -> None:
-        """`since` and `identity` say where in which database to begin, `set_up` puts its indexes there, `hide` takes
-        secrets out of a text."""
+        """`set_up` puts the database's indexes there, `hide` takes secrets out of a text, `may_send` is asked right before
+        each attempt: once it says no, nothing is begun any more."""
         self._database = database
         self._settings = settings
         self._kinds = kinds
@@ -64,14 +68,21 @@ class Engine:
         self._metrics = metrics
         self._set_up = set_up
         self._hide = hide
+        self._may_send = may_send
+        self._rows_in_doubt = start.rows_in_doubt
         self._index: tuple[RoutingMapping | None, TargetIndex] = (None, TargetIndex(None, readers))
-        self.watermark = Watermark(since if since != "now" else None)
-        self.recorder = Recorder(database, patience)
+        self.lanes: Mapping[str, Lane] = {}
+        self._checkpoint_good_at = self._listens_since = monotonic()
+        self._listens = False
+        self.watermark = Watermark(start.since if start.since != "now" else None)
+        self._since = start.since
+        self._novelty = Novelty()
+        self.recorder = Recorder(database, patience, metrics, self._novelty)
         self.feed = Feed(
             settings.couchdb,
             settings.feed,
-            since=since,
-            identity=identity,
+            since=start.since,
+            identity=start.identity,
             get_identity=database.identity,
             away=patience.away,
         )
@@ -80,28 +91,44 @@ class Engine:
         """Route until `stop` is set; then read no more, finish what is in flight, record, checkpoint. `grace_seconds` is
         asked then for how long what is in flight may take."""
         async with AsyncExitStack() as stack:
-            self._dispatcher = Dispatcher(
-                self._open_channels(stack),
+            channels = self._open_channels(stack)
+            self.dispatcher = Dispatcher(
+                channels,
                 self._database,
                 self.recorder,
                 self._settings,
                 self._patience,
-                self._find_target,
-                self._hide,
+                self._metrics,
+                find_target=self._find_target,
+                hide=self._hide,
+                may_send=self._may_send,
             )
+            self.lanes = self.dispatcher.lanes
+            await self.dispatcher.prime()
             await self._run_parts(stop, grace_seconds)
 
-    def _open_channels(self, stack: AsyncExitStack) -> dict[str, tuple[Channel, ChannelSettings]]:
-        channels: dict[str, tuple[Channel, ChannelSettings]] = {}
+    def _open_channels(self, stack: AsyncExitStack) -> list[OpenChannel]:
+        channels = []
         for name, kind in self._kinds.items():
             section = channel_settings(self._settings, name)
             missing = self._readers[name].missing
             channel: Channel = kind.open(section) if missing is None else NotConfigured(missing)
             stack.push_async_callback(channel.close)
-            channels[name] = (channel, section)
+            channels.append(OpenChannel(name, channel, section, kind.tells_repeats))
         lacking = sorted(name for name, reader in self._readers.items() if reader.missing is not None)
-        log.info("channels", open=sorted(set(channels) - set(lacking)), not_configured=lacking)
+        log.info("channels", open=sorted(self._kinds.keys() - set(lacking)), not_configured=lacking)
         return channels
+
+    def _channels_in_doubt(self) -> frozenset[str]:
+        """Channels on which a router that ended without warning may have sent what it had no time to record. Under `hold`
+        it says so first; where the other side tells repeats there is no harm."""
+        return frozenset(
+            name
+            for name, kind in self._kinds.items()
+            if not kind.tells_repeats
+            and self._readers[name].missing is None
+            and channel_settings(self._settings, name).on_uncertain == "resend"
+        )
 
     def _find_target(self, delivery: Delivery) -> Target | None:
         mapping = self._mapping.current
@@ -115,16 +142,20 @@ class Engine:
             self._database,
             self._mapping,
             settings.couchdb.mapping_id,
-            self._dispatcher,
+            self.dispatcher,
             self.recorder,
             self.watermark,
             self._patience,
+            self._metrics,
+            self._novelty,
             max_row_bytes=settings.feed.max_row_bytes,
+            may_have_been_sent=self._channels_in_doubt(),
+            rows_in_doubt=self._rows_in_doubt,
         )
         unroutable = Unroutable(
             self._database,
             self._mapping,
-            self._dispatcher,
+            self.dispatcher,
             self.recorder,
             self._patience,
             max_age_seconds=settings.unroutable_max_age_seconds,
@@ -132,7 +163,7 @@ class Engine:
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(self.recorder.run(), name="recorder"),
-                group.create_task(self._dispatcher.run(), name="dispatcher"),
+                group.create_task(self.dispatcher.run(), name="dispatcher"),
                 group.create_task(self._mapping.run(), name="mapping status"),
                 group.create_task(unroutable.run(), name="unroutable"),
                 group.create_task(self._checkpoint_now_and_then(), name="checkpoint"),
@@ -148,10 +179,29 @@ class Engine:
 
     async def _follow(self, intake: Intake) -> None:
         async with aclosing(self.feed.batches()) as batches:
+            self._listen()
+            openings, position = 0, self._since
             async for batch in batches:
+                self._listens = False
                 if batch.recreated:
                     await self._begin_again()
+                    position = 0
+                if openings != self.feed.openings:
+                    openings = self.feed.openings
+                    self._novelty.opened(await old_rows(self._database, self._patience, position))
                 await intake.take(batch)
+                position = next((row.seq for row in reversed(batch.rows) if row.seq is not None), position)
+                if batch.last_seq is not None:
+                    position = batch.last_seq
+                self._listen()
+
+    def _listen(self) -> None:
+        self._listens, self._listens_since = True, monotonic()
+
+    @property
+    def feed_silent_seconds(self) -> float:
+        """For how long the feed has said nothing, not even a heartbeat; 0 while we are busy with what it said."""
+        return monotonic() - max(self._listens_since, self.feed.last_heard_monotonic or 0.0) if self._listens else 0.0
 
     async def _begin_again(self) -> None:
         """The database was dropped and made again under us: it needs its indexes, and no revision seen before counts."""
@@ -161,6 +211,11 @@ class Engine:
         await self._mapping.refresh()
 
     # --- the checkpoint
+
+    @property
+    def checkpoint_age_seconds(self) -> float:
+        """Since the checkpoint was last saved, or last found to have nothing behind it."""
+        return monotonic() - self._checkpoint_good_at
 
     async def _checkpoint_now_and_then(self) -> None:
         saved = self.watermark.position
@@ -177,18 +232,21 @@ class Engine:
                     continue
                 complaint.over()
                 saved = position
+                self._checkpoint_good_at = monotonic()
+            elif not self.watermark.rows_open:
+                self._checkpoint_good_at = monotonic()
 
-    async def _save(self) -> None:
+    async def _save(self, *, ended_cleanly: bool = False) -> None:
         position = self.watermark.position
-        if self.feed.identity is not None and position is not None:
-            await save_checkpoint(self._database, Checkpoint(position, self.feed.identity))
+        if self.feed.identity is not None:
+            await save_checkpoint(self._database, Checkpoint(position, self.feed.identity, ended_cleanly))
 
     async def _finish(self, grace_seconds: float) -> None:
-        await self._dispatcher.stop(grace_seconds)
+        await self.dispatcher.stop(grace_seconds)
         try:
             async with asyncio.timeout(LAST_WRITES_SECONDS):
                 await self.recorder.flush()
-                await self._save()
+                await self._save(ended_cleanly=True)
         except (TimeoutError, CouchError) as error:
             log.warning(
                 "CouchDB did not take the last documents; what they were about is done again at the next start",

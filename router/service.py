@@ -1,6 +1,7 @@
 """The one place where the parts are put together, started and stopped."""
 
 import asyncio
+import math
 from collections.abc import Coroutine, Mapping
 from functools import partial
 
@@ -8,16 +9,18 @@ import structlog
 
 from router.channels.base import Target
 from router.channels.registry import AnyKind
-from router.couch.checkpoint import load_checkpoint
 from router.couch.database import Database
 from router.couch.errors import LoginRefused
+from router.couch.lease import Lease
 from router.couch.mapping_store import MappingStore
 from router.couch.patience import Patience
 from router.couch.setup import setup
+from router.couch.starting_point import find_starting_point
 from router.documents.json_types import JsonValue
 from router.engine import Engine
 from router.logs import HideSecrets
 from router.metrics import Metrics
+from router.operations import Operations
 from router.routing.mapping import Reader
 from router.settings import ChannelSettings, Settings
 from router.settings_loading import channel_settings, secrets_of
@@ -50,41 +53,37 @@ class Service:
         self._patience = Patience(settings.feed)
         self._hide = HideSecrets(secrets_of(settings)).hide_text
         self._stop = asyncio.Event()
-        self.metrics = Metrics()
+        self._was_active = False
+        self.metrics = Metrics(kinds)
+        self.operations = Operations(settings, self._readers, self._patience, self.metrics)
 
     def stop(self) -> None:
         """Have `run` end: read no more, finish what is in flight, record, checkpoint. May be called from a signal handler."""
         self._stop.set()
+        self.operations.stopping()
 
     async def run(self) -> None:
         """Route until `stop` is called.
 
-        Raises BadAddress when CouchDB's address makes no sense, and LoginRefused when it refuses our login at the start:
-        waiting would not mend that. While it runs it waits for that too, since somebody may be changing the password.
+        Raises BadAddress when CouchDB's address makes no sense, BadPort when the HTTP port cannot be opened, and LoginRefused
+        when CouchDB refuses our login at the start: waiting would not mend that. While it runs it waits for that too, since
+        somebody may be changing the password.
         """
-        async with Database(self._settings.couchdb) as database:
-            if not await self._unless_stopped(self._log_in(database)):
-                return
-            self._patience.repair = partial(self._set_up, database)
-            await self._be_active(database)
+        async with Database(self._settings.couchdb) as database, self.operations.running(database):
+            lease = Lease(database, self._settings.lease, self._patience.away)
+            try:
+                if await _unless(self._stop, self._log_in(database)):
+                    self._patience.repair = partial(self._set_up, database)
+                    await self._take_turns(database, lease)
+            finally:
+                # Also when this is cancelled or fails: nothing is sent any more, so that nobody need wait.
+                await lease.release()
         log.info("stopped")
 
-    async def _unless_stopped(self, start: Coroutine[None, None, None]) -> bool:
-        """Run `start` to its end, or until the router is stopped: then False."""
-        starting = asyncio.create_task(start)
-        stopping = asyncio.create_task(self._stop.wait())
-        try:
-            await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            stopping.cancel()
-            if not starting.done():
-                starting.cancel()
-                await asyncio.gather(starting, return_exceptions=True)
-        if starting.cancelled():
-            log.info("stopped before everything was read that is needed to start")
-            return False
-        await starting
-        return True
+    async def _take_turns(self, database: Database, lease: Lease) -> None:
+        """Stand by until the lease is ours, be active until it is lost, and so on until stopped."""
+        while await _unless(self._stop, lease.acquire(self.operations.standby)):
+            await self._be_active(database, lease)
 
     # --- start
 
@@ -103,16 +102,58 @@ class Service:
 
     # --- the active router
 
-    async def _be_active(self, database: Database) -> None:
-        """Route until stopped."""
-        if await self._unless_stopped(self._prepare(database)):
-            await self._engine.run(self._stop, lambda: self._settings.grace_seconds)
+    async def _be_active(self, database: Database, lease: Lease) -> None:
+        """Route until stopped, or until the lease is lost."""
+        ending = asyncio.Event()
+        keeping = asyncio.create_task(self._keep(lease), name="lease")
+        stopping = asyncio.create_task(self._stop.wait(), name="stop")
+        for task in (keeping, stopping):
+            task.add_done_callback(lambda _: ending.set())
+        try:
+            if await _unless(ending, self._prepare(database, lease)):
+                await self._route(ending, keeping, lease)
+            if keeping.done():
+                keeping.result()
+        finally:
+            for task in (keeping, stopping):
+                task.cancel()
+            await asyncio.gather(keeping, stopping, return_exceptions=True)
 
-    async def _prepare(self, database: Database) -> None:
+    async def _keep(self, lease: Lease) -> None:
+        """Renew the lease until it is lost."""
+        reason = await lease.keep()
+        self.operations.standby()
+        log.warning("the lease is lost, so this router sends nothing more until it has it again", reason=reason)
+
+    async def _route(self, ending: asyncio.Event, keeping: asyncio.Task[None], lease: Lease) -> None:
+        """Run the engine until `ending` is set. Nothing of what it has in flight outlasts the lease."""
+
+        def grace_seconds() -> float:
+            return min(self._settings.grace_seconds, lease.seconds_left if keeping.done() else math.inf)
+
+        engine = asyncio.create_task(self._engine.run(ending, grace_seconds), name="engine")
+        try:
+            await asyncio.wait({engine, keeping}, return_when=asyncio.FIRST_COMPLETED)
+            if self._stop.is_set() and not engine.done():
+                # It was finishing, with a grace that was counted before the lease was lost.
+                await asyncio.wait({engine}, timeout=lease.seconds_left)
+                engine.cancel()
+            await asyncio.wait({engine})
+        finally:
+            engine.cancel()
+            await asyncio.wait({engine})
+        if not engine.cancelled():
+            engine.result()
+
+    async def _prepare(self, database: Database, lease: Lease) -> None:
         """Read what is needed to start, and find where to begin."""
+        if self._was_active:
+            # The database may be another one by now.
+            await self._patience.until_done("setting up the database", partial(self._set_up, database))
+        self._was_active = True
         mapping = MappingStore(database, self._settings.couchdb.mapping_id, self._readers, self._patience)
         await mapping.load()
-        since, identity = await self._where_to_begin(database)
+        start = await find_starting_point(database, self._patience, self._first_since)
         self._engine = Engine(
             database,
             self._settings,
@@ -121,22 +162,25 @@ class Service:
             mapping,
             self._patience,
             self.metrics,
-            since=since,
-            identity=identity,
+            start=start,
             set_up=partial(self._set_up, database),
             hide=self._hide,
+            may_send=lease.may_send,
         )
+        self.operations.active(self._engine, mapping)
 
-    async def _where_to_begin(self, database: Database) -> tuple[JsonValue, str]:
-        identity = await self._patience.until_done("asking which database this is", database.identity)
-        checkpoint = await self._patience.until_done("reading the checkpoint", partial(load_checkpoint, database))
-        if checkpoint is None:
-            log.info("no checkpoint yet", since=self._first_since)
-            return self._first_since, identity
-        if checkpoint.identity != identity:
-            log.warning(
-                "the database was dropped and made again since the last run; starting from its beginning, "
-                "deliveries that have a document are not made again"
-            )
-            return 0, identity
-        return checkpoint.seq, identity
+
+async def _unless(event: asyncio.Event, work: Coroutine[None, None, None]) -> bool:
+    """Run `work` to its end, or until `event` is set: then it is cancelled, and this is False."""
+    working = asyncio.create_task(work)
+    waiting = asyncio.create_task(event.wait())
+    try:
+        await asyncio.wait({working, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiting.cancel()
+        working.cancel()
+        await asyncio.gather(working, waiting, return_exceptions=True)
+    if working.cancelled():
+        return False
+    working.result()
+    return True

@@ -181,5 +181,8 @@ class ChannelKind(Generic[S]):
     """Read one target of the mapping (a text, or an object). Pure. Raises TargetError."""
     missing: Callable[[S], str | None]
     """None when the settings suffice to open the channel; else one sentence that names the variables to set."""
+    tells_repeats: bool = field(default=False, kw_only=True)
+    """Whether the other side, or the recipient's program, sees by the delivery's uuid that it has a message already. Where
+    it cannot, each attempt that may have arrived is told in the delivery document."""
     open: Callable[[S], Channel]
     """Make the channel. Opens no connection yet: that is for the first `send` or `check`."""

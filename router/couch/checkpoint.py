@@ -18,18 +18,27 @@ class Checkpoint:
     """Opaque, as the feed gave it."""
     identity: str
     """The database that `seq` belongs to: see `Database.identity`."""
+    ended_cleanly: bool = False
+    """Whether the router that wrote it had then recorded all that it had in hand, and ended."""
 
 
 async def load_checkpoint(database: Database) -> Checkpoint | None:
-    """The checkpoint; None when there is none, or none that can be read. May raise any CouchError."""
+    """The checkpoint; None when there is none, or none that can be read. Its `seq` is None where a router began and had not
+    come anywhere yet. May raise any CouchError."""
     document = await database.get_local(NAME)
-    if document is None or document.get("seq") is None or not isinstance(document.get("identity"), str):
+    if document is None or not isinstance(document.get("identity"), str):
         return None
-    return Checkpoint(document["seq"], str(document["identity"]))
+    return Checkpoint(document.get("seq"), str(document["identity"]), document.get("ended_cleanly") is True)
 
 
 async def save_checkpoint(database: Database, checkpoint: Checkpoint) -> None:
     """Write the checkpoint. May raise any CouchError."""
     await database.put_local(
-        NAME, {"seq": checkpoint.seq, "identity": checkpoint.identity, "updated_at": to_text(utc_now())}
+        NAME,
+        {
+            "seq": checkpoint.seq,
+            "identity": checkpoint.identity,
+            "ended_cleanly": checkpoint.ended_cleanly,
+            "updated_at": to_text(utc_now()),
+        },
     )

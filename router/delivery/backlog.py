@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from router.channels.base import Target
 from router.couch import design
 from router.couch.database import Database, ViewRow
+from router.couch.errors import CouchError
 from router.couch.patience import Patience
 from router.delivery.job import Job
 from router.delivery.lane import Lane
@@ -18,7 +19,7 @@ from router.delivery.reading_back import read_back
 from router.delivery.recorder import Recorder
 from router.delivery.verdict import fail, interrupted, open_intent
 from router.documents.delivery import Delivery, Status
-from router.documents.json_types import JsonObject
+from router.documents.json_types import JsonObject, JsonValue
 from router.documents.message import MessageDocument
 from router.documents.problems import problems_of
 from router.documents.timestamps import from_text, utc_now
@@ -26,14 +27,23 @@ from router.rendering.rendered import Rendered
 
 T = TypeVar("T")
 
-POLL_SECONDS = 5.0
-"""How often a lane's backlog is looked at when nothing is known to be due: somebody else may have written (router retry)."""
+POLL_SECONDS = 60.0
+"""How often a lane's backlog is looked at when nothing is known to be due. What somebody else writes (router retry) the feed
+tells; this is for what it does not."""
 FULL_LANE_SECONDS = 0.05
 """How often a full lane is looked at for room."""
 MOST_AT_ONCE = 500
 """Deliveries read back in one go."""
 SLICE = 25
 """Deliveries whose messages are read in one request: a message may be of several megabytes."""
+PRIME_TIMEOUT_SECONDS = 2.0
+"""How long the start waits to learn which targets have deliveries waiting; the index may have to be built first."""
+PRIME_ROWS = 5000
+"""Of how many waiting deliveries the start asks that."""
+CRITICAL, ORDINARY = 0, 1
+"""The two parts of a lane's index."""
+CRITICAL_SHARE = 0.75
+"""How much of the room critical deliveries may take while others are due too."""
 
 
 class Backlog:
@@ -55,12 +65,16 @@ class Backlog:
         self._next: datetime | None = None
         self._kick = asyncio.Event()
         self._spilled_targets: set[str] = set()
+        """By `target_hash`."""
         self._spills = 0
-        self._unwritten = 0
+        self._being_put_off: set[str] = set()
+        """Deliveries on their way to CouchDB, where they stand with an earlier time or not at all."""
+        self._just_put_off: set[str] = set()
+        """Those that have arrived there since the last look began: what it found of them is old news."""
 
     def is_ahead_of(self, job: Job) -> bool:
         """Whether deliveries for the same target wait in CouchDB, so that a new one must queue up behind them."""
-        return job.target.identity in self._spilled_targets
+        return bool(self._spilled_targets) and _target_of(job.delivery.id) in self._spilled_targets
 
     def note_waiting(self, due: datetime) -> None:
         """A delivery of this lane has been written that is due at `due`."""
@@ -69,23 +83,39 @@ class Backlog:
             self._kick.set()
 
     async def spill(self, job: Job) -> None:
-        """Let a delivery that has no place in the window wait in CouchDB. Waits while the recorder has no room."""
-        self._spilled_targets.add(job.target.identity)
-        self._unwritten += 1
+        """Let a delivery that has no place in the window wait in CouchDB. Those of its target that come after wait behind it.
+        Waits while the recorder has no room."""
+        self._spilled_targets.add(_target_of(job.delivery.id))
         self._spills += 1
-        await self._recorder.submit(job.delivery, partial(self._spilled, job))
+        await self.put_off(job)
 
-    def _spilled(self, job: Job) -> None:
-        self._unwritten -= 1
+    async def put_off(self, job: Job) -> None:
+        """Let a delivery that the lane has given a later time wait in CouchDB. Waits while the recorder has no room."""
+        self._being_put_off.add(job.delivery.id)
+        await self._recorder.submit(job.delivery, partial(self._was_put_off, job))
+
+    def _was_put_off(self, job: Job) -> None:
+        self._being_put_off.discard(job.delivery.id)
+        self._just_put_off.add(job.delivery.id)
         job.recorded()
         if job.delivery.next_attempt_at is not None:
             self.note_waiting(job.delivery.next_attempt_at)
+
+    async def prime(self) -> None:
+        """At the start: find out for which targets a first attempt waits in CouchDB. Where that takes too long, new
+        deliveries do not wait for those of an earlier run."""
+        try:
+            async with asyncio.timeout(PRIME_TIMEOUT_SECONDS):
+                rows = await self._rows(ORDINARY, PRIME_ROWS) + await self._rows(CRITICAL, PRIME_ROWS)
+        except (TimeoutError, CouchError):
+            return
+        self._spilled_targets.update(_target_of(row.id) for row in rows if not row.value)
 
     async def run(self) -> None:
         """Read back what is due until cancelled."""
         while True:
             self._kick.clear()
-            if self._lane.room and await self._read():
+            if self._lane.has_much_room and await self._read():
                 continue
             await self._sleep()
 
@@ -94,7 +124,7 @@ class Backlog:
         if self._next is not None:
             until_due = (self._next - utc_now()).total_seconds()
             # A full lane is looked at again soon: it tells nobody when it gets room.
-            seconds = min(seconds, max(until_due, FULL_LANE_SECONDS if not self._lane.room else 0.0))
+            seconds = min(seconds, max(until_due, 0.0 if self._lane.has_much_room else FULL_LANE_SECONDS))
         if seconds <= 0:
             return
         try:
@@ -103,39 +133,39 @@ class Backlog:
         except TimeoutError:
             return
 
+    async def _rows(self, part: int, limit: int) -> list[ViewRow]:
+        """What waits, in the order in which it is due."""
+        start: list[JsonValue] = ["lane", self._lane.name, part]
+        return await self._database.view(
+            design.NAME, design.UNFINISHED, start_key=start, end_key=[*start, {}], limit=limit
+        )
+
     async def _read(self) -> bool:
         """Offer what is due to the lane. True when more may be due at once."""
-        spills, all_written = self._spills, not self._unwritten
+        spills, all_written = self._spills, not self._being_put_off
         departed = self._lane.watch_departures()
+        self._just_put_off.clear()
         room = min(self._lane.room, MOST_AT_ONCE)
         limit = self._lane.held + room + 1
         self._next = None
-        rows = await self._ask(
-            "reading the deliveries that wait",
-            lambda: self._database.view(
-                design.NAME,
-                design.UNFINISHED,
-                start_key=["lane", self._lane.name],
-                end_key=["lane", self._lane.name, {}],
-                limit=limit,
-            ),
+        critical, ordinary = await asyncio.gather(
+            *(
+                self._ask("reading the deliveries that wait", partial(self._rows, part, limit))
+                for part in (CRITICAL, ORDINARY)
+            )
         )
-        now = utc_now()
-        due: list[ViewRow] = []
-        later: datetime | None = None
-        for row in rows:
-            if self._lane.holds(row.id) or row.id in departed:
-                continue
-            moment = _due_of(row)
-            if moment > now:
-                later = moment
-                break
-            due.append(row)
-        more = len(due) > room or (len(rows) == limit and later is None)
+        urgent, urgent_later, more_urgent = self._due(critical, limit, departed)
+        others, later, more_others = self._due(ordinary, limit, departed)
+        if others:
+            urgent_room = max(1, int(room * CRITICAL_SHARE))
+            more_urgent = more_urgent or len(urgent) > urgent_room
+            del urgent[urgent_room:]
+        due = urgent + others
+        more = more_urgent or more_others or len(due) > room
         offered = 0
-        for start in range(0, min(len(due), room), SLICE):
-            ids = [row.id for row in due[start : min(start + SLICE, room)]]
-            done, is_full = await self._offer(ids, departed)
+        deliveries = await self._deliveries([row.id for row in due[:room]])
+        for start in range(0, len(deliveries), SLICE):
+            done, is_full = await self._offer(deliveries[start : start + SLICE], departed)
             offered += done
             if is_full:
                 more = True
@@ -143,40 +173,64 @@ class Backlog:
         if more:
             # Where nothing could be offered, what is due is about to leave the window or to be written: no hurry.
             self.note_waiting(utc_now() + timedelta(seconds=0 if offered else FULL_LANE_SECONDS))
-        elif later is not None:
-            self.note_waiting(later)
+        else:
+            for moment in (urgent_later, later):
+                if moment is not None:
+                    self.note_waiting(moment)
         if not more and all_written and spills == self._spills:
             self._spilled_targets.clear()
         return more and offered > 0
 
-    async def _offer(self, ids: list[str], departed: set[str]) -> tuple[int, bool]:
-        """Offer these deliveries to the lane; how many found a place there or elsewhere, and whether it was
-        full before the last."""
+    def _due(self, rows: list[ViewRow], limit: int, departed: set[str]) -> tuple[list[ViewRow], datetime | None, bool]:
+        """Which of `rows` are due and not in the lane; when the first of the others is; and whether more than `rows` may be."""
+        now = utc_now()
+        due: list[ViewRow] = []
+        for row in rows:
+            if self._is_old_news(row.id, departed):
+                continue
+            moment = _due_of(row)
+            if moment > now:
+                return due, moment, False
+            due.append(row)
+        return due, None, len(rows) == limit
+
+    async def _deliveries(self, ids: list[str]) -> list[Delivery]:
+        """What these documents say, the critical ones first, and the oldest first of each kind."""
         documents = await self._ask("reading delivery documents", lambda: self._database.get_many(ids))
         read = await read_back((documents[i] for i in ids if i in documents), self._recorder)
         deliveries = [d for d in read if not d.status.is_final and d.channel == self._lane.name]
+        return sorted(deliveries, key=lambda d: (d.priority != "critical", d.created_at))
+
+    async def _offer(self, deliveries: list[Delivery], departed: set[str]) -> tuple[int, bool]:
+        """Offer these deliveries to the lane; how many found a place there or elsewhere, and whether it was
+        full before the last."""
         message_ids = {delivery.message_id for delivery in deliveries}
         messages = await self._ask("reading messages again", lambda: self._database.get_many(message_ids))
         rendered: dict[str, Rendered] = {}
         done = 0
         for delivery in deliveries:
             # Between the question and the answer it may have been sent: what CouchDB said then is old news.
-            if self._lane.holds(delivery.id) or delivery.id in departed:
+            if self._is_old_news(delivery.id, departed):
                 continue
             job = self._job(delivery, messages, rendered)
             if job is None:
                 await self._recorder.write(delivery)
             elif self._lane.must_wait(job):
                 self._lane.postpone(job)
-                await self._recorder.submit(delivery, partial(self._postponed, delivery))
+                await self.put_off(job)
             elif not self._lane.offer(job):
                 return done, True
             done += 1
         return done, False
 
-    def _postponed(self, delivery: Delivery) -> None:
-        if delivery.next_attempt_at is not None:
-            self.note_waiting(delivery.next_attempt_at)
+    def _is_old_news(self, delivery_id: str, departed: set[str]) -> bool:
+        """Whether what CouchDB says of a delivery has been overtaken since, or will be in a moment."""
+        return (
+            self._lane.holds(delivery_id)
+            or delivery_id in departed
+            or delivery_id in self._being_put_off
+            or delivery_id in self._just_put_off
+        )
 
     def _job(self, delivery: Delivery, messages: dict[str, JsonObject], rendered: dict[str, Rendered]) -> Job | None:
         """The job of a delivery; None when it has come to its end instead, which is written into it."""
@@ -187,8 +241,9 @@ class Backlog:
             return None
         intent = open_intent(delivery)
         if intent is not None:
-            interrupted(delivery, intent.at, now)
-            return None
+            interrupted(delivery, intent.at, now, hold=self._lane.is_on_hold)
+            if delivery.status.is_final:
+                return None
         if delivery.message_id not in rendered:
             try:
                 rendered[delivery.message_id] = Rendered(MessageDocument.model_validate(document).content)
@@ -209,10 +264,15 @@ class Backlog:
 def _due_of(row: ViewRow) -> datetime:
     key = row.key
     try:
-        return from_text(str(key[2])) if isinstance(key, list) else utc_now()
+        return from_text(str(key[3])) if isinstance(key, list) else utc_now()
     except (ValueError, IndexError):
         # Somebody edited the document by hand; it is due.
         return utc_now()
+
+
+def _target_of(delivery_id: str) -> str:
+    """The `target_hash` that the id ends with."""
+    return delivery_id.rpartition(":")[2]
 
 
 def _nothing() -> None:

@@ -1,5 +1,8 @@
 """Pure: a token bucket, which says how long the next message must wait."""
 
+ROUNDING = 1e-9
+"""A token that lacks no more than this is there: sums of times are not exact, and who waits for the rest waits for ever."""
+
 
 class TokenBucket:
     """At most `rate_per_second` on average, with up to `burst` at once. Time is handed in, in seconds of any steady clock."""
@@ -13,7 +16,8 @@ class TokenBucket:
     def wait_seconds(self, now: float) -> float:
         """How long until a token is there; 0 when one is."""
         self._fill(now)
-        return max(0.0, (1 - self._tokens) / self._rate)
+        missing = 1 - self._tokens
+        return missing / self._rate if missing > ROUNDING else 0.0
 
     def take(self, now: float) -> None:
         """Use one token up."""

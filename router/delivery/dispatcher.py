@@ -1,14 +1,15 @@
-"""Hands each delivery to its channel's lane, or to the lane's backlog when that is full."""
+"""Hands each delivery to its channel's lane, or to the lane's backlog when it would hold up the others."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import partial
 from random import Random
 
-from router.channels.base import Channel, Target
+from router.channels.base import Target
 from router.couch.database import Database
 from router.couch.patience import Patience
+from router.delivery.attempt import OpenChannel
 from router.delivery.backlog import Backlog
 from router.delivery.job import Job
 from router.delivery.lane import Lane
@@ -16,7 +17,13 @@ from router.delivery.recorder import Recorder
 from router.delivery.verdict import fail
 from router.documents.delivery import Delivery
 from router.documents.timestamps import utc_now
-from router.settings import ChannelSettings, Settings
+from router.metrics import Metrics
+from router.settings import Settings
+
+ROOM_POLL_SECONDS = 0.05
+"""How often one who waits for room in a lane looks whether that starves another."""
+RECENT_DELIVERIES = 1000
+"""A lane that got none of so many deliveries has no part in what is coming in."""
 
 
 class Dispatcher:
@@ -24,59 +31,101 @@ class Dispatcher:
 
     def __init__(
         self,
-        channels: Mapping[str, tuple[Channel, ChannelSettings]],
+        channels: Iterable[OpenChannel],
         database: Database,
         recorder: Recorder,
         settings: Settings,
         patience: Patience,
+        metrics: Metrics,
+        *,
         find_target: Callable[[Delivery], Target | None],
         hide: Callable[[str], str],
+        may_send: Callable[[], bool],
     ) -> None:
         self._recorder = recorder
-        self._lanes: dict[str, Lane] = {}
-        self._backlogs: dict[str, Backlog] = {}
-        for name, (channel, channel_settings) in channels.items():
+        self.lanes: dict[str, Lane] = {}
+        self.backlogs: dict[str, Backlog] = {}
+        self._handed = 0
+        self._last_handed: dict[str, int] = {}
+        for channel in channels:
             lane = Lane(
-                name,
                 channel,
-                channel_settings,
                 recorder,
+                metrics,
                 window=settings.window,
                 pending_after_seconds=settings.pending_after_seconds,
-                on_waiting=partial(self._note_waiting, name),
+                on_waiting=partial(self.note_waiting, channel.name),
                 hide=hide,
+                may_send=may_send,
                 random=Random(),  # noqa: S311 - jitter, not cryptography
             )
-            self._lanes[name] = lane
-            self._backlogs[name] = Backlog(lane, database, recorder, patience, find_target)
+            self.lanes[channel.name] = lane
+            self.backlogs[channel.name] = Backlog(lane, database, recorder, patience, find_target)
 
     async def submit(self, job: Job) -> None:
-        """See to it that the delivery is attempted. Waits only while the recorder has no room."""
+        """See to it that the delivery is attempted. Waits while that helps: while its lane moves on and no other one runs
+        out of work meanwhile, and while the recorder has no room."""
         channel = job.delivery.channel or ""
-        lane, backlog = self._lanes.get(channel), self._backlogs.get(channel)
+        lane, backlog = self.lanes.get(channel), self.backlogs.get(channel)
         if lane is None or backlog is None:
             await self._end(job, channel)
-        elif lane.holds(job.delivery.id):
+            return
+        self._handed += 1
+        self._last_handed[channel] = self._handed
+        if lane.holds(job.delivery.id):
             lane.offer(job)
+        elif backlog.is_ahead_of(job):
+            await backlog.spill(job)
         elif lane.must_wait(job):
             lane.postpone(job)
+            await backlog.put_off(job)
+        elif not lane.offer(job) and not await self._offer_in_time(lane, job):
             await backlog.spill(job)
-        elif backlog.is_ahead_of(job) or not lane.offer(job):
-            await backlog.spill(job)
+
+    async def _offer_in_time(self, lane: Lane, job: Job) -> bool:
+        # What goes through CouchDB costs two more writes and is read twice. It pays to wait, as long as nobody else does.
+        while lane.is_moving and not self._is_another_low(lane):
+            await lane.wait_for_room(ROOM_POLL_SECONDS)
+            if lane.offer(job):
+                return True
+        return False
+
+    def _is_another_low(self, full: Lane) -> bool:
+        return any(
+            lane.is_low and self._handed - self._last_handed.get(name, -RECENT_DELIVERIES) < RECENT_DELIVERIES
+            for name, lane in self.lanes.items()
+            if lane is not full
+        )
+
+    async def cancel(self, message_id: str) -> None:
+        """The message was deleted: what of it waits in memory ends `CANCELLED`."""
+        for lane in self.lanes.values():
+            await lane.cancel(message_id)
+
+    def holds(self, channel: str | None, delivery_id: str) -> bool:
+        """Whether the delivery is in the window of its channel's lane."""
+        lane = self.lanes.get(channel or "")
+        return lane is not None and lane.holds(delivery_id)
+
+    def note_waiting(self, channel: str, due: datetime) -> None:
+        """A delivery of this channel stands in CouchDB and is due then."""
+        if (backlog := self.backlogs.get(channel)) is not None:
+            backlog.note_waiting(due)
+
+    async def prime(self) -> None:
+        """Find out which targets have deliveries waiting in CouchDB that new ones must not pass. Before the first `submit`."""
+        await asyncio.gather(*(backlog.prime() for backlog in self.backlogs.values()))
 
     async def run(self) -> None:
         """Run all lanes and their backlogs until cancelled."""
         async with asyncio.TaskGroup() as group:
-            for name, lane in self._lanes.items():
+            for name, lane in self.lanes.items():
                 group.create_task(lane.run(), name=f"{name} lane")
-                group.create_task(self._backlogs[name].run(), name=f"{name} backlog")
+                group.create_task(self.backlogs[name].run(), name=f"{name} backlog")
 
     async def stop(self, grace_seconds: float) -> None:
         """Begin no new attempt, and wait for those in flight, at most `grace_seconds`."""
-        await asyncio.gather(*(lane.stop(grace_seconds) for lane in self._lanes.values()))
-
-    def _note_waiting(self, name: str, due: datetime) -> None:
-        self._backlogs[name].note_waiting(due)
+        await asyncio.gather(*(lane.stop(grace_seconds) for lane in self.lanes.values()))
 
     async def _end(self, job: Job, channel: str) -> None:
         reason = f"this router knows no channel {channel!r}; correct the mapping"

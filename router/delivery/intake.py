@@ -1,7 +1,8 @@
 """From rows of the feed to deliveries in their lanes, each row once, with a ticket that says when it is done."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
+from datetime import datetime
 from functools import partial
 
 import structlog
@@ -11,16 +12,21 @@ from router.couch.database import Database
 from router.couch.feed import FeedBatch, FeedRow
 from router.couch.mapping_store import MappingStore
 from router.couch.patience import Patience
+from router.delivery.cancellation import Cancellation
+from router.delivery.conflicts import Conflicts
 from router.delivery.dispatcher import Dispatcher
 from router.delivery.job import Job
+from router.delivery.novelty import Novelty
 from router.delivery.reconcile import Remaining, remaining
 from router.delivery.recorder import Recorder
+from router.delivery.verdict import may_have_been_sent
 from router.delivery.watermark import Ticket, Watermark
-from router.documents.delivery import Delivery, Status, message_delivery_id
+from router.documents.delivery import PREFIX, Delivery, Status, message_delivery_id
 from router.documents.json_types import JsonObject
 from router.documents.message import OWN_PREFIXES, is_message
 from router.documents.reading import read_delivery
-from router.documents.timestamps import utc_now
+from router.documents.timestamps import from_text, utc_now
+from router.metrics import Metrics
 from router.rendering.rendered import Rendered
 from router.routing.route import Routed, refuse, route
 
@@ -39,9 +45,15 @@ class Intake:
         recorder: Recorder,
         watermark: Watermark,
         patience: Patience,
+        metrics: Metrics,
+        novelty: Novelty,
         *,
         max_row_bytes: int,
+        may_have_been_sent: Collection[str] = (),
+        rows_in_doubt: int = 0,
     ) -> None:
+        """Where the last router ended without warning, `rows_in_doubt` is how many rows of the feed it may have read already
+        and recorded nothing of; what it sent of them on the channels `may_have_been_sent` nobody can tell."""
         self._database = database
         self._mapping = mapping
         self._mapping_id = mapping_id
@@ -50,29 +62,58 @@ class Intake:
         self._watermark = watermark
         self._open: dict[str, Ticket] = {}
         self._patience = patience
+        self._metrics = metrics
+        self._novelty = novelty
         self._max_row_bytes = max_row_bytes
+        self._may_have_been_sent = may_have_been_sent
+        self._rows_in_doubt = rows_in_doubt
+        self._conflicts = Conflicts(database, patience)
+        self._cancellation = Cancellation(database, dispatcher, recorder, patience)
 
     async def take(self, batch: FeedBatch) -> None:
         """Route the batch and hand its deliveries on. Returns once each has its place: a lane's window, or CouchDB."""
         if any(row.id == self._mapping_id for row in batch.rows):
             await self._mapping.refresh()
+        came_at = asyncio.get_running_loop().time()
         # Of a message whose deliveries are on their way, not all have documents yet that would show that it was routed. It
         # is noted before those documents are looked for: what is on its way then, or has a document after, is not new.
         on_their_way = set(self._open)
         latest = {row.id: row for row in batch.rows if self._concerns_us(row) and row.id not in on_their_way}
         routed = await self._route(list(latest.values()))
-        existing = await self._existing(list(latest.values()), routed)
+        old = [row for row in latest.values() if not self._novelty.is_new(row.id, row.rev)]
+        existing = await self._existing(old, {row.id: routed[row.id] for row in old})
         refusals: list[asyncio.Future[None]] = []
         for row in batch.rows:
+            self._novelty.passed(row.id)
             if latest.get(row.id) is not row:
                 self._watermark.add(row.seq)
                 continue
             rest = remaining(routed[row.id], row.id, row.rev, existing.get(row.id, {}))
-            refusals += await self._hand_on(row, routed[row.id], rest)
+            refusals += await self._hand_on(row, routed[row.id], rest, came_at)
+        self._rows_in_doubt = max(0, self._rows_in_doubt - len(batch.rows))
+        await self._see_to_deliveries(batch.rows)
+        await self._see_to_deletions(batch.rows)
         if batch.last_seq is not None:
             self._watermark.add(batch.last_seq)
         # A message that is refused may be corrected at once: the correction must find the refusal.
         await asyncio.gather(*refusals)
+
+    async def _see_to_deliveries(self, rows: list[FeedRow]) -> None:
+        """Of our own documents: note those that wait (somebody else may have written them, `router retry` for one), and make
+        one of those that replication left in two."""
+        for row in rows:
+            if row.waiting is not None and not self._dispatcher.holds(row.waiting[0], row.id):
+                self._dispatcher.note_waiting(row.waiting[0], _moment(row.waiting[1]))
+        conflicts = [row.id for row in rows if row.conflicts and row.id.startswith(PREFIX)]
+        if conflicts:
+            healed = self._conflicts.healed
+            await self._conflicts.heal(conflicts)
+            self._metrics.conflict_merged(self._conflicts.healed - healed)
+
+    async def _see_to_deletions(self, rows: list[FeedRow]) -> None:
+        deleted = [row.id for row in rows if row.deleted and not row.id.startswith(OWN_PREFIXES)]
+        if deleted:
+            await self._cancellation.cancel(deleted)
 
     def _concerns_us(self, row: FeedRow) -> bool:
         if row.id.startswith(OWN_PREFIXES) or row.id == self._mapping_id:
@@ -131,12 +172,15 @@ class Intake:
         if ticket.open <= 0 and self._open.get(message_id) is ticket:
             del self._open[message_id]
 
-    async def _hand_on(self, row: FeedRow, routed: Routed, rest: Remaining) -> list[asyncio.Future[None]]:
+    async def _hand_on(
+        self, row: FeedRow, routed: Routed, rest: Remaining, came_at: float
+    ) -> list[asyncio.Future[None]]:
         """See that everything in `rest` is done; what is still being written of refusals."""
         refused: list[asyncio.Future[None]] = []
         count = len(rest.deliveries) + (rest.refusal is not None) + (rest.outdated is not None)
         ticket = self._watermark.add(row.seq, count)
         close = partial(self._close, ticket, row.id)
+        self._novelty.routed(row.id)
         if count:
             self._open[row.id] = ticket
         if rest.refusal is not None:
@@ -147,6 +191,7 @@ class Intake:
                 status=str(rest.refusal.status),
                 reason=error.reason if error else None,
             )
+            self._metrics.message("unroutable" if rest.refusal.status is Status.UNROUTABLE else "refused")
             written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             refused.append(written)
             await self._recorder.submit(rest.refusal, partial(_both, close, written))
@@ -155,8 +200,13 @@ class Intake:
             log.info(
                 "message routed", message_id=row.id, targets=len(rest.deliveries), event_name=content.content.event
             )
+            self._metrics.message("routed")
             for delivery, target in rest.deliveries:
-                await self._dispatcher.submit(Job(delivery, target, content, on_recorded=close))
+                if self._rows_in_doubt and delivery.channel in self._may_have_been_sent:
+                    may_have_been_sent(delivery)
+                await self._dispatcher.submit(Job(delivery, target, content, on_recorded=close, came_at=came_at))
+            taken_seconds = asyncio.get_running_loop().time() - came_at
+            self._metrics.tracing.routed(row.id, len(rest.deliveries), taken_seconds)
         if rest.outdated is not None:
             await delete_delivery(self._database, rest.outdated, self._patience)
             close()
@@ -173,6 +223,13 @@ async def delete_delivery(database: Database, delivery: Delivery, patience: Pati
     """Delete the document about a message as a whole, now that the message can be routed. A newer one stays."""
     tombstone: JsonObject = {"_id": delivery.id, "_rev": delivery.rev, "_deleted": True}
     await patience.until_done("deleting an outdated document", lambda: database.bulk([tombstone]))
+
+
+def _moment(due: str) -> datetime:
+    try:
+        return from_text(due)
+    except ValueError:
+        return utc_now()
 
 
 def _by_message(documents: Iterable[JsonObject]) -> dict[str, dict[str, Delivery]]:

@@ -20,11 +20,29 @@ class Job:
     on_recorded: Callable[[], None]
     """Called once, when the delivery first has a document in CouchDB."""
     is_recorded: bool = False
+    is_being_recorded: bool = False
+    """Whether its document is on its way to CouchDB, or there."""
+    came_at: float | None = None
+    """When the feed brought its message, by the event loop's clock; None for what was read back from CouchDB."""
+    attempt_began_at: datetime | None = None
+    """When the attempt that is under way began; None while there is none."""
+    is_cancelled: bool = False
+    """Whether its message was deleted before it went out."""
 
     @property
     def expires_at(self) -> datetime | None:
         """When the message is no use any more."""
         return self.content.content.expires_at
+
+    @property
+    def is_critical(self) -> bool:
+        """Whether it passes the others."""
+        return self.delivery.priority == "critical"
+
+    @property
+    def was_put_off(self) -> bool:
+        """Whether it has been given a later time than that of its routing: after an attempt, or by its lane."""
+        return self.delivery.next_attempt_at != self.delivery.created_at
 
     @property
     def size_chars(self) -> int:

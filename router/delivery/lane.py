@@ -1,33 +1,36 @@
 """One channel's lane: a bounded window of deliveries, in order for each target, many targets side by side."""
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from random import Random
 
 import structlog
 
-from router.channels.base import Channel, Outcome, Rejected, Retry, Sent, Uncertain
+from router.channels.base import Outcome, Retry
+from router.delivery.attempt import Attempts, OpenChannel
 from router.delivery.job import Job
 from router.delivery.recorder import Recorder
+from router.delivery.slots import Slots
+from router.delivery.target_queue import TargetQueue
 from router.delivery.throttle import Throttle
-from router.delivery.verdict import conclude, expire
 from router.delivery.window import Window
-from router.documents.delivery import Attempt, Delivery, Status
 from router.documents.timestamps import utc_now
-from router.settings import ChannelSettings
+from router.metrics import Metrics
 
 log = structlog.stdlib.get_logger("router.lane")
 
-OVERTIME_SECONDS = 5.0
-"""How long past its `attempt_timeout_seconds` a channel may take before it is cut off: a channel keeps its own time."""
 LONGEST_WAIT_IN_MEMORY_SECONDS = 5.0
 """A delivery that must wait longer than this waits in CouchDB, where it takes no place in the window."""
 SWEEP_SECONDS = 0.25
 """How often first attempts that take long are looked for."""
+QUEUED_FACTOR = 5
+"""What waits its turn is written down as PENDING after so many times the time that an attempt may take before it is."""
+STANDSTILL_SECONDS = 0.25
+"""A lane that nothing has left for so long stands still."""
+PROBE_REST_SECONDS = 5.0
+"""While all hosts are down, each target looks again no sooner than this, unless a breaker moves."""
 
 
 class Lane:
@@ -35,29 +38,34 @@ class Lane:
 
     def __init__(
         self,
-        name: str,
-        channel: Channel,
-        settings: ChannelSettings,
+        open_channel: OpenChannel,
         recorder: Recorder,
+        metrics: Metrics,
         *,
         window: int,
         pending_after_seconds: float,
         on_waiting: Callable[[datetime], None],
         hide: Callable[[str], str],
+        may_send: Callable[[], bool],
         random: Random,
     ) -> None:
-        self.name = name
-        self._channel = channel
-        self._settings = settings
+        """`may_send` is asked right before each attempt; once it says no, nothing is begun any more."""
+        self.name = open_channel.name
+        self._settings = open_channel.settings
         self._recorder = recorder
         self._window = Window(window)
         self._pending_after_seconds = pending_after_seconds
         self._on_waiting = on_waiting
-        self._hide = hide
-        self._random = random
-        self._queues: dict[str, deque[Job]] = {}
-        self._slots = asyncio.Semaphore(settings.concurrency)
-        self._throttle = Throttle(settings)
+        self._may_send = may_send
+        self._queues: dict[str, TargetQueue] = {}
+        self._slots = Slots(open_channel.settings.concurrency)
+        self._throttle = Throttle(open_channel.settings, random)
+        self._attempts = Attempts(open_channel, self._throttle, recorder, metrics, hide=hide, random=random)
+        self._attempts.on_breaker = self._breaker_moved
+        self._hosts: set[str] = set()
+        self._breaker_news = asyncio.Event()
+        self._last_departure = 0.0
+        self._room_news = asyncio.Event()
         self._stopping = asyncio.Event()
         self._workers: set[asyncio.Task[None]] = set()
         self._failure: asyncio.Future[None] | None = None
@@ -66,8 +74,36 @@ class Lane:
 
     @property
     def room(self) -> int:
-        """How many more deliveries fit, but for the places that are kept for targets with little to send."""
+        """How many more deliveries fit, but for the places that are kept for targets with little to send. While nothing can
+        leave, only as many as are needed to try."""
+        if self._throttle.are_all_down(self._hosts):
+            return min(self._window.room, max(0, self._settings.concurrency - len(self._window)))
         return self._window.room
+
+    @property
+    def has_much_room(self) -> bool:
+        """Whether it is worth while to read something back."""
+        return self.room >= (1 if self._throttle.are_all_down(self._hosts) else self._window.useful_room)
+
+    @property
+    def is_low(self) -> bool:
+        """Whether what it has in hand will be gone soon."""
+        return self._window.is_low
+
+    @property
+    def is_moving(self) -> bool:
+        """Whether it is worth while to wait for a place in the window."""
+        return self._now() - self._last_departure < STANDSTILL_SECONDS and not self._throttle.are_all_down(self._hosts)
+
+    @property
+    def paused_seconds(self) -> float:
+        """For how long the whole channel must wait, by its rate or because it was asked to; 0 when it need not."""
+        return self._throttle.channel_seconds(self._now())
+
+    @property
+    def is_on_hold(self) -> bool:
+        """Whether a delivery of which nobody knows if it arrived is left to an admin."""
+        return self._settings.on_uncertain == "hold"
 
     def holds(self, delivery_id: str) -> bool:
         """Whether the delivery is in the window."""
@@ -86,19 +122,41 @@ class Lane:
     def must_wait(self, job: Job) -> bool:
         """Whether `job` is to wait in CouchDB though there may be room: its target has more to send than can leave soon, or
         deliveries there that a new one must not pass. `postpone` says until when."""
-        target, queued = job.target.identity, self._queued(job)
-        if not job.is_recorded and self._throttle.waits_elsewhere(target, utc_now()):
+        target, queued, is_critical = job.target.identity, self._queued(job), job.is_critical
+        if self._must_stand_in_line(job):
             return True
-        if self._throttle.queue_seconds(queued) > LONGEST_WAIT_IN_MEMORY_SECONDS:
+        if not is_critical and self._throttle.queue_seconds(queued) > LONGEST_WAIT_IN_MEMORY_SECONDS:
             return True
-        return queued > 0 and self._throttle.slow_seconds(target, self._now()) > 0
+        if self._throttle.host_seconds(job.target.host, self._now()) > LONGEST_WAIT_IN_MEMORY_SECONDS:
+            return not self._throttle.are_all_down(self._hosts)
+        return self._throttle.slow_seconds(target, self._now()) > 0
+
+    def _must_stand_in_line(self, job: Job) -> bool:
+        target, delivery = job.target.identity, job.delivery
+        if job.was_put_off and delivery.next_attempt_at is not None:
+            return not delivery.attempts and self._throttle.is_behind(
+                target, delivery.created_at, delivery.next_attempt_at, is_critical=job.is_critical
+            )
+        return self._throttle.has_line(target, utc_now(), is_critical=job.is_critical)
 
     def postpone(self, job: Job) -> None:
-        """Write into a delivery that must wait when it is due: behind the others of its target."""
-        target = job.target.identity
-        slow_seconds = self._throttle.slow_seconds(target, self._now())
-        seconds = max(slow_seconds, self._throttle.queue_seconds(self._queued(job)))
-        job.delivery.next_attempt_at = self._throttle.due(target, utc_now() + timedelta(seconds=seconds))
+        """Write into a delivery that must wait when it is due: where it stands among the others of its target."""
+        target, now = job.target.identity, self._now()
+        seconds = max(
+            self._throttle.slow_seconds(target, now),
+            self._throttle.host_seconds(job.target.host, now),
+            self._throttle.queue_seconds(self._queued(job)),
+        )
+        earliest = utc_now() + timedelta(seconds=seconds)
+        if job.was_put_off:
+            self._move(job, earliest)
+        else:
+            job.delivery.next_attempt_at = self._throttle.append(target, earliest, is_critical=job.is_critical)
+
+    def _move(self, job: Job, earliest: datetime) -> None:
+        job.delivery.next_attempt_at = self._throttle.move(
+            job.target.identity, job.delivery.created_at, earliest, is_critical=job.is_critical
+        )
 
     def offer(self, job: Job) -> bool:
         """Take `job` into the window. False when there is no place for it; one that is in the window already is taken."""
@@ -109,17 +167,36 @@ class Lane:
             return False
         self._window.add(job, self._now())
         target = job.target.identity
+        self._hosts.add(job.target.host)
         queue = self._queues.get(target)
         if queue is None:
-            self._queues[target] = queue = deque()
+            self._queues[target] = queue = TargetQueue()
             worker = asyncio.get_running_loop().create_task(self._serve(target, queue), name=f"{self.name} worker")
             self._workers.add(worker)
             worker.add_done_callback(self._worker_ended)
         queue.append(job)
+        if job.is_critical:
+            self._slots.hurry(target)
         return True
 
+    async def wait_for_room(self, timeout_seconds: float) -> None:
+        """Until a delivery has left the window, but not longer than this."""
+        self._room_news.clear()
+        await _wait(self._room_news, timeout_seconds)
+
+    async def cancel(self, message_id: str) -> None:
+        """The message was deleted: what of it has not been begun ends `CANCELLED`."""
+        for job in self._window.of_message(message_id):
+            job.is_cancelled = True
+            queue = self._queues.get(job.target.identity)
+            if queue is not None and queue.remove(job):
+                await self._attempts.make(job, self._has_document)
+                await self._record(job)
+
     def _queued(self, job: Job) -> int:
-        return len(self._queues.get(job.target.identity, ()))
+        """How many of the job's target are here, the one that is being sent included."""
+        target = job.target.identity
+        return len(self._queues.get(target, ())) + self._throttle.is_under_way(target)
 
     async def run(self) -> None:
         """Look after the workers until cancelled. Raises what a worker raised: a fault of ours, never the other side's."""
@@ -137,144 +214,128 @@ class Lane:
             await asyncio.gather(*self._workers, return_exceptions=True)
 
     async def stop(self, grace_seconds: float) -> None:
-        """Begin nothing new, and wait for the attempts in flight, at most `grace_seconds`; then cut them off."""
+        """Begin nothing new, and wait for the attempts in flight, at most `grace_seconds`; then cut them off, which is
+        recorded."""
         self._stopping.set()
+        self._breaker_news.set()
         if self._workers:
             await asyncio.wait(set(self._workers), timeout=grace_seconds)
         for worker in self._workers:
-            log.warning("an attempt was cut off by the stop; it is made again at the next start", channel=self.name)
             worker.cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)
+        for job in self._attempts.cut_off:
+            log.warning("an attempt was cut off by the stop", channel=self.name, delivery_id=job.delivery.id)
+            await self._record(job)
 
     # --- one target
 
-    async def _serve(self, target: str, queue: deque[Job]) -> None:
+    async def _serve(self, target: str, queue: TargetQueue) -> None:
         """Send what is queued for one target, one at a time and in order, until the queue is empty."""
         try:
             while queue and not self._stopping.is_set():
-                delay = self._delay_seconds(target)
-                if delay > LONGEST_WAIT_IN_MEMORY_SECONDS:
-                    await self._hand_back(target, queue, delay)
+                if await self._had_to_wait(target, queue):
                     continue
-                if delay > 0:
-                    await self._rest(delay)
-                    continue
-                async with self._slots:
-                    # The wait for a slot may have been long: the channel may be paused by now, or the router stopping.
-                    if self._stopping.is_set() or self._delay_seconds(target) > 0:
-                        continue
-                    job = queue[0]
-                    outcome = await self._attempt(target, job)
-                if isinstance(outcome, Retry) and outcome.pauses is not None and not job.delivery.status.is_final:
-                    continue  # The pause decides when; its place at the head of the queue keeps the order.
-                queue.popleft()
-                await self._record(job)
+                await self._slots.take(target, queue.peek().delivery.priority)
+                try:
+                    done = await self._send_next(target, queue)
+                finally:
+                    self._slots.give_back()
+                if done is not None:
+                    await self._record(done)
         finally:
             if self._queues.get(target) is queue:
                 del self._queues[target]
 
-    async def _attempt(self, target: str, job: Job) -> Outcome | None:
-        """Make one attempt and write its outcome into the delivery. None when there was nothing to attempt any more."""
-        delivery = job.delivery
-        began = utc_now()
-        if job.expires_at is not None and job.expires_at <= began:
-            expire(delivery, job.expires_at, began)
+    async def _had_to_wait(self, target: str, queue: TargetQueue) -> bool:
+        """See whether the target must wait, and if so, wait, or let its queue wait in CouchDB."""
+        now = self._now()
+        own_seconds = max(self._throttle.target_seconds(target, now), self._slow_channel_seconds(now))
+        if own_seconds > LONGEST_WAIT_IN_MEMORY_SECONDS:
+            await self._hand_back(queue, own_seconds)
+            return True
+        host_seconds = self._throttle.host_seconds(queue.peek().target.host, now)
+        if host_seconds > 0 and self._throttle.are_all_down(self._hosts):
+            # Nothing else needs the places in the window: these wait here, and one of them is the first to try again.
+            self._breaker_news.clear()
+            await self._rest(max(host_seconds, PROBE_REST_SECONDS), self._breaker_news)
+            return True
+        if host_seconds > LONGEST_WAIT_IN_MEMORY_SECONDS:
+            await self._hand_back(queue, host_seconds)
+            return True
+        if (seconds := max(own_seconds, host_seconds)) > 0:
+            await self._rest(seconds)
+            return True
+        return False
+
+    def _slow_channel_seconds(self, now: float) -> float:
+        """How long the whole channel pauses, where that is long. Where it is short, those that have a slot wait for it."""
+        seconds = self._throttle.channel_seconds(now)
+        return seconds if seconds > LONGEST_WAIT_IN_MEMORY_SECONDS else 0.0
+
+    async def _send_next(self, target: str, queue: TargetQueue) -> Job | None:
+        """With a slot: send the next one of the queue. It is given back when it is done with for now; None when nothing
+        could be sent, or it is to be sent again at once."""
+        while (seconds := self._throttle.channel_seconds(self._now())) > 0:
+            if seconds > LONGEST_WAIT_IN_MEMORY_SECONDS or self._stopping.is_set():
+                return None
+            await self._rest(seconds)
+            if queue and self._slots.is_wanted_before(queue.peek().delivery.priority):
+                return None
+        # The wait for the slot may have been long: much may have changed since.
+        now = self._now()
+        if self._stopping.is_set() or not queue or self._throttle.target_seconds(target, now) > 0:
             return None
-        if self._settings.on_uncertain == "hold" and not delivery.reference:
-            # Written before the bytes leave, so that a crash in between is seen for what it is.
-            delivery.attempts.append(Attempt(at=began, outcome="started"))
-            delivery.updated_at = began
-            await self._recorder.write(delivery)
-            self._has_document(job)
-        self._throttle.begin(target, self._now())
-        try:
-            outcome = self._without_secrets(job, await self._send(job))
-        finally:
-            took_seconds = self._throttle.end(target, self._now())
-        if isinstance(outcome, Retry) and outcome.pauses is not None:
-            asked = self._throttle.pause(target, outcome, self._now())
-            log.info(
-                "asked to slow down", channel=self.name, scope=outcome.pauses, seconds=asked, reason=outcome.reason
-            )
-        conclude(
-            delivery,
-            outcome,
-            began=began,
-            took_ms=round(took_seconds * 1000),
-            now=utc_now(),
-            settings=self._settings,
-            random=self._random,
-        )
-        _log_attempt(delivery, outcome, round(took_seconds * 1000))
-        return outcome
-
-    async def _send(self, job: Job) -> Outcome:
-        limit = self._settings.attempt_timeout_seconds
-        # What a channel logs in the middle of an attempt says whose attempt it is.
-        ids = {"message_id": job.delivery.message_id, "delivery_id": job.delivery.id}
-        try:
-            async with asyncio.timeout(limit + OVERTIME_SECONDS):
-                structlog.contextvars.bind_contextvars(**ids)
-                return await self._channel.send(job.outgoing())
-        except TimeoutError:
-            return Uncertain(f"no end of the attempt within {limit:g} seconds", code="timeout")
-        except Exception:
-            # A fault in one channel, perhaps a third party's, must not stop the others.
-            log.exception("a fault in the channel; please report it", channel=self.name, **ids)
-            return Retry("a fault in the router's own channel; its log has the details", code="internal_error")
-        finally:
-            structlog.contextvars.unbind_contextvars(*ids)
-
-    def _without_secrets(self, job: Job, outcome: Outcome) -> Outcome:
-        """What the other side says may hold what we told it; nothing of that may get into a document."""
-
-        def hide(text: str) -> str:
-            text = self._hide(text)
-            return text.replace(job.target.address, job.target.shown) if job.target.is_secret else text
-
-        code = hide(outcome.code) if isinstance(outcome.code, str) else outcome.code
-        if isinstance(outcome, Sent):
-            return replace(outcome, code=code, reference=outcome.reference and hide(outcome.reference))
-        return replace(outcome, code=code, reason=hide(outcome.reason))
+        if self._throttle.host_seconds(queue.peek().target.host, now) > 0:
+            return None
+        if not self._may_send():
+            await self._stopping.wait()
+            return None
+        job = queue.take()
+        outcome = await self._attempts.make(job, self._has_document)
+        if _is_pause(outcome) and not job.delivery.status.is_final:
+            # The pause decides when; its place at the head of the queue keeps the order.
+            queue.put_back(job)
+            return None
+        return job
 
     # --- waiting
-
-    def _delay_seconds(self, target: str) -> float:
-        return self._throttle.wait_seconds(target, self._now())
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
 
-    async def _rest(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
-        except TimeoutError:
-            return
+    async def _rest(self, seconds: float, news: asyncio.Event | None = None) -> None:
+        """Wait so long; shorter when `news` come, or when the lane stops."""
+        await _wait(self._stopping if news is None else news, seconds)
+
+    def _breaker_moved(self) -> None:
+        self._breaker_news.set()
 
     # --- documents
 
     async def _record(self, job: Job) -> None:
         """Have the delivery's document written; it leaves the window once it stands in CouchDB."""
+        job.is_being_recorded = True
         await self._recorder.submit(job.delivery, partial(self._leave, job))
 
     def _leave(self, job: Job) -> None:
         delivery = job.delivery
         self._has_document(job)
         self._window.remove(job)
+        self._last_departure = self._now()
+        self._room_news.set()
         if not delivery.status.is_final and delivery.next_attempt_at is not None:
             self._on_waiting(delivery.next_attempt_at)
 
     def _has_document(self, job: Job) -> None:
         self._window.has_document(job)
 
-    async def _hand_back(self, target: str, queue: deque[Job], delay_seconds: float, keep: int = 0) -> None:
-        """Let what is queued for a target, but for the first `keep`, wait in CouchDB."""
+    async def _hand_back(self, queue: TargetQueue, delay_seconds: float) -> None:
+        """Let what is queued for a target wait in CouchDB, before what waits there already."""
         earliest = utc_now() + timedelta(seconds=delay_seconds)
-        handed = [queue.pop() for _ in range(len(queue) - keep)][::-1]
+        handed = queue.take_all()
         # All at once, before anything is waited for: one that comes in between is due behind them all.
         for job in handed:
-            job.delivery.next_attempt_at = self._throttle.due(target, earliest)
+            self._move(job, earliest)
             job.delivery.updated_at = utc_now()
         for job in handed:
             await self._record(job)
@@ -283,12 +344,18 @@ class Lane:
         """What is queued behind an attempt that takes long waits in CouchDB: a target that hangs must not fill the window."""
         for target in self._throttle.under_way:
             queue, seconds = self._queues.get(target), self._throttle.slow_seconds(target, self._now())
-            if queue is not None and len(queue) > 1 and seconds > 0:
-                await self._hand_back(target, queue, seconds, keep=1)
+            if queue is not None and queue and seconds > 0:
+                await self._hand_back(queue, seconds)
 
     async def _record_slow_ones(self) -> None:
         """Write down as PENDING what has been here for a while, so that the feed's checkpoint need not wait for it."""
         for job in self._window.without_document_since(self._now() - self._pending_after_seconds):
+            is_queued = job.attempt_began_at is None
+            since = self._now() - self._pending_after_seconds * QUEUED_FACTOR
+            if is_queued and not self._window.came_before(job, since):
+                continue
+            self._attempts.note_under_way(job)
+            job.is_being_recorded = True
             await self._recorder.submit(job.delivery, partial(self._has_document, job))
 
     def _worker_ended(self, worker: asyncio.Task[None]) -> None:
@@ -300,24 +367,13 @@ class Lane:
                 log.error("a lane's worker failed", channel=self.name, exc_info=error)
 
 
-def _log_attempt(delivery: Delivery, outcome: Outcome, took_ms: int) -> None:
-    facts = {
-        "channel": delivery.channel,
-        "target": delivery.target,
-        "message_id": delivery.message_id,
-        "delivery_id": delivery.id,
-        "ms": took_ms,
-    }
-    if isinstance(outcome, Sent):
-        log.info("sent", reference=outcome.reference, **facts)
+def _is_pause(outcome: Outcome | None) -> bool:
+    return isinstance(outcome, Retry) and outcome.pauses is not None
+
+
+async def _wait(event: asyncio.Event, timeout_seconds: float) -> None:
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            await event.wait()
+    except TimeoutError:
         return
-    say = log.warning if isinstance(outcome, Rejected | Uncertain) or delivery.status is Status.FAILED else log.info
-    next_attempt = delivery.next_attempt_at.isoformat() if delivery.next_attempt_at else None
-    say(
-        "not sent",
-        status=str(delivery.status),
-        reason=outcome.reason,
-        code=outcome.code,
-        next_attempt_at=next_attempt,
-        **facts,
-    )

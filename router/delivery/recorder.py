@@ -3,15 +3,18 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import islice
 
 import structlog
 
 from router.couch.database import BulkResult, Database
 from router.couch.patience import Complaint, Patience
 from router.delivery.merge import merge
+from router.delivery.novelty import Novelty
 from router.documents.delivery import Delivery
 from router.documents.json_types import JsonObject
 from router.documents.reading import read_delivery
+from router.metrics import Metrics
 
 log = structlog.stdlib.get_logger("router.recorder")
 
@@ -21,6 +24,8 @@ MAX_WAITING = 5000
 """Documents that may wait to be written; past that, whoever submits one waits."""
 LINGER_SECONDS = 0.003
 """How long a batch waits for company."""
+WRITERS = 2
+"""Requests under way at once: while CouchDB writes one, the next is made ready."""
 REFUSED_PAUSE_SECONDS = 5.0
 """Pause before a document that CouchDB refused is offered again."""
 
@@ -34,10 +39,13 @@ class _Write:
 class Recorder:
     """One writer for all lanes. A document submitted twice before it is written is written once, as it stands then."""
 
-    def __init__(self, database: Database, patience: Patience) -> None:
+    def __init__(self, database: Database, patience: Patience, metrics: Metrics, novelty: Novelty) -> None:
         self._database = database
         self._patience = patience
+        self._metrics = metrics
+        self._novelty = novelty
         self._waiting: dict[str, _Write] = {}
+        self._being_written: set[str] = set()
         self._arrived = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -75,17 +83,40 @@ class Recorder:
 
     async def run(self) -> None:
         """Write until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(WRITERS):
+                group.create_task(self._write_on(), name="recorder")
+
+    async def _write_on(self) -> None:
         while True:
-            if not self._waiting:
-                self._idle.set()
+            batch = self._next_batch()
+            if not batch:
+                if not self._waiting and not self._being_written:
+                    self._idle.set()
                 self._arrived.clear()
                 await self._arrived.wait()
                 await asyncio.sleep(LINGER_SECONDS)
-            batch: list[_Write] = []
-            while self._waiting and len(batch) < MAX_BATCH:
-                batch.append(self._waiting.pop(next(iter(self._waiting))))
+                continue
+            ids = [write.delivery.id for write in batch]
+            self._being_written.update(ids)
+            try:
+                await self._write_batch(batch)
+            finally:
+                self._being_written.difference_update(ids)
+                # What came again meanwhile had to wait for this.
+                self._arrived.set()
+
+    def _next_batch(self) -> list[_Write]:
+        """What is to be written next: never a document that is being written."""
+        batch: list[_Write] = []
+        for delivery_id in list(islice(self._waiting, MAX_BATCH + len(self._being_written))):
+            if len(batch) < MAX_BATCH and delivery_id not in self._being_written:
+                batch.append(self._waiting.pop(delivery_id))
+                self._novelty.wrote(delivery_id)
+        if batch:
             self._room.set()
-            await self._write_batch(batch)
+            self._metrics.recorder_batch(len(batch))
+        return batch
 
     async def _write_batch(self, batch: list[_Write]) -> None:
         while batch:
@@ -100,6 +131,8 @@ class Recorder:
                 result = results.get(write.delivery.id)
                 if result is not None and result.rev is not None:
                     write.delivery.rev = result.rev
+                    if write.delivery.channel is not None:
+                        self._metrics.ended(write.delivery.channel, write.delivery.status)
                     self._written(write)
                 elif result is not None and result.error == "conflict":
                     conflicts.append(write)
@@ -116,6 +149,7 @@ class Recorder:
 
     def _refused(self, write: _Write, result: BulkResult | None) -> None:
         """Offer the document again later, out of the way of the others."""
+        self._metrics.recorder_refused()
         reason = (result.reason or result.error) if result else "no answer for it"
         self._complaint.trouble(
             f"CouchDB refuses {write.delivery.id}: {reason}; the router's user needs the role notification-router "
@@ -150,6 +184,7 @@ class Recorder:
                 self._written(write)
                 continue
             merged = merge(write.delivery, read_delivery(document))
+            self._metrics.conflict_merged()
             log.info("merged a delivery document", delivery_id=write.delivery.id, message_id=merged.message_id)
             for name in Delivery.model_fields:
                 setattr(write.delivery, name, getattr(merged, name))

@@ -9,13 +9,14 @@ from router.documents.delivery import KEPT_ATTEMPTS, Attempt, AttemptOutcome, De
 from router.documents.timestamps import to_text
 from router.settings import ChannelSettings, RetrySettings
 
-_NAMES: dict[type, AttemptOutcome] = {
+NAMES: dict[type, AttemptOutcome] = {
     Sent: "sent",
     Retry: "retry",
     Rejected: "rejected",
     Uncertain: "uncertain",
     Waiting: "waiting",
 }
+"""What the history calls each outcome."""
 
 
 def backoff_seconds(failures: int, settings: RetrySettings, random: Random) -> float:
@@ -38,9 +39,7 @@ def conclude(
     """Write an attempt's outcome into `delivery`: history, status, retries, next attempt, error."""
     reason = "" if isinstance(outcome, Sent) else storable(outcome.reason)
     code = storable(outcome.code) if isinstance(outcome.code, str) else outcome.code
-    add_attempt(
-        delivery, Attempt(at=began, outcome=_NAMES[type(outcome)], code=code, reason=reason or None, ms=took_ms)
-    )
+    add_attempt(delivery, Attempt(at=began, outcome=NAMES[type(outcome)], code=code, reason=reason or None, ms=took_ms))
     if isinstance(outcome, Sent | Waiting) and outcome.reference:
         delivery.reference = storable(outcome.reference)
     delivery.updated_at = now
@@ -94,11 +93,21 @@ def fail(delivery: Delivery, code: str, reason: str, now: datetime, status: Stat
     _end(delivery, status, DeliveryError(code=code, reason=reason))
 
 
-def interrupted(delivery: Delivery, began: datetime, now: datetime) -> None:
-    """End a delivery under `hold` whose attempt was begun by a router that did not live to see its end."""
+def interrupted(delivery: Delivery, began: datetime, now: datetime, *, hold: bool) -> None:
+    """Write into a delivery that a router began an attempt at `began` and did not live to see its end. Under `hold` that
+    ends it."""
     reason = "the router stopped in the middle of this attempt; nobody knows whether it arrived"
     add_attempt(delivery, Attempt(at=began, outcome="uncertain", code=None, reason=reason, ms=None))
-    fail(delivery, "uncertain", reason, now, Status.UNCERTAIN)
+    delivery.updated_at = now
+    if hold:
+        fail(delivery, "uncertain", reason, now, Status.UNCERTAIN)
+
+
+def may_have_been_sent(delivery: Delivery) -> None:
+    """Write into a delivery without a document that a router that came to an untimely end may have sent it: it had no time
+    to say."""
+    reason = "the router ended without warning before it could record what it had in hand; this may have been sent then"
+    add_attempt(delivery, Attempt(at=delivery.created_at, outcome="uncertain", code=None, reason=reason, ms=None))
 
 
 def open_intent(delivery: Delivery) -> Attempt | None:

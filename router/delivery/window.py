@@ -8,6 +8,10 @@ RESERVED_SHARE = 4
 """One place in so many is kept for targets with little to send."""
 QUOTA_SHARE = 10
 """One place in so many of those may be taken by the same target."""
+LOW_SHARE = 4
+"""A window that is not full to one part in so many is low."""
+USEFUL_SHARE = 8
+"""To fill fewer places than one in so many is not worth a look at CouchDB."""
 
 
 class Window:
@@ -21,6 +25,7 @@ class Window:
         self._chars = 0
         self._unrecorded: dict[str, tuple[float, Job]] = {}
         self._departed: set[str] = set()
+        self._of_message: dict[str, dict[str, Job]] = {}
 
     def __len__(self) -> int:
         return len(self._jobs)
@@ -33,17 +38,37 @@ class Window:
         """How many more fit, but for the places that are kept."""
         return max(0, self._size - self._reserve - len(self._jobs))
 
+    @property
+    def useful_room(self) -> int:
+        """How much room there should be before it is filled from CouchDB."""
+        return max(1, self._size // USEFUL_SHARE)
+
+    @property
+    def is_low(self) -> bool:
+        """Whether there is little left in it."""
+        return len(self._jobs) < max(1, self._size // LOW_SHARE)
+
+    def came_before(self, job: Job, moment: float) -> bool:
+        """Whether a job that has no document came before `moment`."""
+        since = self._unrecorded.get(job.delivery.id)
+        return since is not None and since[0] < moment
+
     def has_place_for(self, job: Job, queued: int) -> bool:
         """Whether `job` fits, when so many of its target are in the window already."""
         free = self._size - len(self._jobs)
         if free <= 0 or (self._jobs and self._chars + job.size_chars > WINDOW_CHARS):
             return False
-        # The last places are for targets with little to send: one with a flood must not keep them out.
-        return free > self._reserve or queued < self._quota
+        # The last places are for targets with little to send, and for what is urgent: a flood must not keep them out.
+        return free > self._reserve or queued < self._quota or job.delivery.priority == "critical"
+
+    def of_message(self, message_id: str) -> list[Job]:
+        """What the window holds of a message."""
+        return list(self._of_message.get(message_id, {}).values())
 
     def add(self, job: Job, now: float) -> None:
         """Take a job in."""
         self._jobs[job.delivery.id] = job
+        self._of_message.setdefault(job.delivery.message_id, {})[job.delivery.id] = job
         self._chars += job.size_chars
         if not job.is_recorded:
             self._unrecorded[job.delivery.id] = (now, job)
@@ -53,6 +78,10 @@ class Window:
         if self._jobs.pop(job.delivery.id, None) is not None:
             self._chars -= job.size_chars
             self._departed.add(job.delivery.id)
+            of_message = self._of_message[job.delivery.message_id]
+            del of_message[job.delivery.id]
+            if not of_message:
+                del self._of_message[job.delivery.message_id]
 
     def watch_departures(self) -> set[str]:
         """A set that is filled, from now to the next call, with the ids that leave the window: what CouchDB said of them
@@ -66,11 +95,11 @@ class Window:
         job.recorded()
 
     def without_document_since(self, moment: float) -> list[Job]:
-        """Those that came before `moment` and have no document yet. Each is given once."""
+        """Those that came before `moment` and have no document yet, nor one on its way to CouchDB."""
         found = []
-        for delivery_id, (since, job) in list(self._unrecorded.items()):
+        for since, job in self._unrecorded.values():
             if since >= moment:
                 break  # They stand in the order of their arrival.
-            del self._unrecorded[delivery_id]
-            found.append(job)
+            if not job.is_being_recorded:
+                found.append(job)
         return found

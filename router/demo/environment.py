@@ -51,6 +51,7 @@ def router_settings(
         # A person's phone may take its time; the stand-in has its key at the second look.
         "ROUTER_SPHINX__KEY_RECHECK_SECONDS": "1",
         "ROUTER_LOG__FORMAT": "text",
+        "ROUTER_HTTP__PORT": "0",
         "ROUTER_GRACE_SECONDS": "3",
     }
 

@@ -294,7 +294,14 @@ def test_only_the_last_attempt_can_be_open(attempts: list[Attempt], is_open: boo
 
 def test_an_interrupted_attempt_is_uncertain() -> None:
     subject = delivery(attempts=[attempt(1), attempt(2, "started", None)])
-    interrupted(subject, after(2), after(60))
+    interrupted(subject, after(2), after(60), hold=False)
+    assert [a.outcome for a in subject.attempts] == ["retry", "uncertain"]
+    assert (subject.status, subject.updated_at) == (Status.PENDING, after(60))
+
+
+def test_under_hold_an_interrupted_attempt_ends_it() -> None:
+    subject = delivery(attempts=[attempt(1), attempt(2, "started", None)])
+    interrupted(subject, after(2), after(60), hold=True)
     assert [a.outcome for a in subject.attempts] == ["retry", "uncertain"]
     assert (subject.status, subject.next_attempt_at, subject.updated_at) == (Status.UNCERTAIN, None, after(60))
     assert subject.error is not None

@@ -25,6 +25,7 @@ def environment(couchdb: CouchDBSettings, more: Mapping[str, str] | None = None)
         "ROUTER_FEED__HEARTBEAT_SECONDS": "1",
         "ROUTER_FEED__BACKOFF_MAX_SECONDS": "0.5",
         "ROUTER_LOG__FORMAT": "json",
+        "ROUTER_HTTP__PORT": "0",
         **(more or {}),
     }
 

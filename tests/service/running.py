@@ -9,7 +9,7 @@ from router.channels.registry import AnyKind
 from router.couch.database import Database
 from router.documents.json_types import JsonObject, JsonValue
 from router.service import Service
-from router.settings import ChannelSettings, CouchDBSettings, FeedSettings, RetrySettings, Settings
+from router.settings import ChannelSettings, CouchDBSettings, FeedSettings, HttpSettings, RetrySettings, Settings
 from router.settings_loading import settings_model
 
 MAPPING_ID = "ccs.notifications"
@@ -26,7 +26,13 @@ def settings_for(
     **more: object,
 ) -> Settings:
     """Settings that make a router quick enough for tests; `channel` goes for each of the channels in `kinds`."""
-    values: dict[str, object] = {"feed": QUICK_FEED, "pending_after_seconds": 0.3, "grace_seconds": 5, **more}
+    values: dict[str, object] = {
+        "feed": QUICK_FEED,
+        "pending_after_seconds": 0.3,
+        "grace_seconds": 5,
+        "http": HttpSettings(port=0),
+        **more,
+    }
     for name, kind in kinds.items():
         values[name] = channel or kind.settings_type(retry=QUICK_RETRY)
     return settings_model(kinds).model_validate({"couchdb": couchdb, **values})

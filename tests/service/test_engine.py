@@ -53,7 +53,7 @@ async def test_age_runs_out(couchdb_settings: CouchDBSettings, desk: Desk, postb
     kinds = {"postbox": postbox.kind()}
     await desk.map({"#a": {"postbox": "one"}})
     postbox.always = say(Rejected("bad token", Scope.CHANNEL, code=401))
-    channel = ChannelSettings(retry=RetrySettings(base_seconds=0.1, max_delay_seconds=0.1, max_age_seconds=0.5))
+    channel = ChannelSettings(retry=RetrySettings(base_seconds=0.1, max_delay_seconds=0.1, max_age_seconds=2))
     async with running(settings_for(couchdb_settings, kinds, channel), kinds):
         await desk.write("m1", "#a")
         [delivery] = await desk.all_have("FAILED", 1)

@@ -12,6 +12,7 @@ KIND: ChannelKind[EmailSettings] = ChannelKind(
     parse_target=parse_target,
     missing=missing,
     open=EmailChannel,
+    tells_repeats=True,  # by the Message-ID
 )
 
 __all__ = ["KIND"]

@@ -43,4 +43,5 @@ KIND: Final[ChannelKind[MatrixSettings]] = ChannelKind(
     parse_target=parse_target,
     missing=missing,
     open=_open,
+    tells_repeats=True,  # by the txnId
 )
