@@ -1,0 +1,1 @@
+"""Figures about the router, each beside its floor measured in the same run: `make bench`."""
