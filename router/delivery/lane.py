@@ -30,7 +30,7 @@ QUEUED_FACTOR = 5
 STANDSTILL_SECONDS = 0.25
 """A lane that nothing has left for so long stands still."""
 PROBE_REST_SECONDS = 5.0
-"""While all hosts are down, each target looks again no sooner than this, unless a breaker moves."""
+"""While all hosts are down and one is probed, each target looks again no sooner than this, unless a breaker moves."""
 
 
 class Lane:
@@ -65,6 +65,8 @@ class Lane:
         self._hosts: set[str] = set()
         self._breaker_news = asyncio.Event()
         self._last_departure = 0.0
+        self._leaving = 0
+        """How many are done with for now, but for their document."""
         self._room_news = asyncio.Event()
         self._stopping = asyncio.Event()
         self._workers: set[asyncio.Task[None]] = set()
@@ -92,7 +94,10 @@ class Lane:
 
     @property
     def is_moving(self) -> bool:
-        """Whether it is worth while to wait for a place in the window."""
+        """Whether it is worth while to wait for a place in the window: one has been left not long ago, or will be as soon as
+        CouchDB has written a document."""
+        if self._leaving:
+            return True
         return self._now() - self._last_departure < STANDSTILL_SECONDS and not self._throttle.are_all_down(self._hosts)
 
     @property
@@ -165,6 +170,8 @@ class Lane:
             return True
         if self._stopping.is_set() or not self._window.has_place_for(job, self._queued(job)):
             return False
+        if not self._window:
+            self._last_departure = self._now()  # Nothing could leave before: it does not stand still yet.
         self._window.add(job, self._now())
         target = job.target.identity
         self._hosts.add(job.target.host)
@@ -257,7 +264,8 @@ class Lane:
         if host_seconds > 0 and self._throttle.are_all_down(self._hosts):
             # Nothing else needs the places in the window: these wait here, and one of them is the first to try again.
             self._breaker_news.clear()
-            await self._rest(max(host_seconds, PROBE_REST_SECONDS), self._breaker_news)
+            is_open = self._throttle.breaker_state(queue.peek().target.host) == "open"
+            await self._rest(host_seconds if is_open else PROBE_REST_SECONDS, self._breaker_news)
             return True
         if host_seconds > LONGEST_WAIT_IN_MEMORY_SECONDS:
             await self._hand_back(queue, host_seconds)
@@ -315,10 +323,12 @@ class Lane:
     async def _record(self, job: Job) -> None:
         """Have the delivery's document written; it leaves the window once it stands in CouchDB."""
         job.is_being_recorded = True
+        self._leaving += 1
         await self._recorder.submit(job.delivery, partial(self._leave, job))
 
     def _leave(self, job: Job) -> None:
         delivery = job.delivery
+        self._leaving -= 1
         self._has_document(job)
         self._window.remove(job)
         self._last_departure = self._now()
