@@ -4,6 +4,8 @@
 .PHONY: help demo test lint check bench crash-table format environment servers constraints clean
 
 PYTHON ?=
+# Test processes side by side: most of the time goes by in waiting for servers.
+WORKERS ?= 2
 VENV_PYTHON := .venv/bin/python
 
 help: ## Show this list
@@ -13,7 +15,7 @@ demo: environment ## Start real servers here, send messages everywhere, show wha
 	@exec $(VENV_PYTHON) -m router demo $(if $(filter-out 0,$(ONCE)),--once)
 
 test: environment servers ## Run the tests; ARGS='tests/routing -x' for some of them
-	@exec $(VENV_PYTHON) -m pytest $(ARGS)
+	@exec $(VENV_PYTHON) -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 lint: environment ## Check style, format and types
 	$(VENV_PYTHON) -m ruff check .

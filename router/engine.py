@@ -1,7 +1,7 @@
 """What runs while this router is the active one: from the feed to the documents."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, aclosing
 from time import monotonic
 
@@ -53,12 +53,11 @@ class Engine:
         metrics: Metrics,
         *,
         start: StartingPoint,
-        set_up: Callable[[], Awaitable[None]],
         hide: Callable[[str], str],
         may_send: Callable[[], bool],
     ) -> None:
-        """`set_up` puts the database's indexes there, `hide` takes secrets out of a text, `may_send` is asked right before
-        each attempt: once it says no, nothing is begun any more."""
+        """`hide` takes secrets out of a text, `may_send` is asked right before each attempt: once it says no, nothing is begun
+        any more."""
         self._database = database
         self._settings = settings
         self._kinds = kinds
@@ -66,16 +65,17 @@ class Engine:
         self._mapping = mapping
         self._patience = patience
         self._metrics = metrics
-        self._set_up = set_up
         self._hide = hide
         self._may_send = may_send
-        self._rows_in_doubt = start.rows_in_doubt
         self._index: tuple[RoutingMapping | None, TargetIndex] = (None, TargetIndex(None, readers))
         self.lanes: Mapping[str, Lane] = {}
         self._checkpoint_good_at = self._listens_since = monotonic()
         self._listens = False
+        self._saving = asyncio.Lock()
         self.watermark = Watermark(start.since if start.since != "now" else None)
-        self._since = start.since
+        self._start = start
+        self.is_of_another_database = False
+        """Whether the run ended because the database was dropped and made again."""
         self._novelty = Novelty()
         self.recorder = Recorder(database, patience, metrics, self._novelty)
         self.feed = Feed(
@@ -88,8 +88,8 @@ class Engine:
         )
 
     async def run(self, stop: asyncio.Event, grace_seconds: Callable[[], float]) -> None:
-        """Route until `stop` is set; then read no more, finish what is in flight, record, checkpoint. `grace_seconds` is
-        asked then for how long what is in flight may take."""
+        """Route until `stop` is set, or the database turns out to be another one; then read no more, finish what is in
+        flight, record, checkpoint. `grace_seconds` is asked then for how long what is in flight may take."""
         async with AsyncExitStack() as stack:
             channels = self._open_channels(stack)
             self.dispatcher = Dispatcher(
@@ -150,7 +150,7 @@ class Engine:
             self._novelty,
             max_row_bytes=settings.feed.max_row_bytes,
             may_have_been_sent=self._channels_in_doubt(),
-            rows_in_doubt=self._rows_in_doubt,
+            rows_in_doubt=self._start.rows_in_doubt,
         )
         unroutable = Unroutable(
             self._database,
@@ -169,23 +169,27 @@ class Engine:
                 group.create_task(self._checkpoint_now_and_then(), name="checkpoint"),
             ]
             follower = group.create_task(self._follow(intake), name="feed")
-            await stop.wait()
-            log.info("stopping")
-            follower.cancel()
-            await asyncio.wait({follower})
+            stopping = group.create_task(stop.wait(), name="stop")
+            await asyncio.wait({follower, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            log.info("stopping" if stop.is_set() else "beginning again in the database that was made anew")
+            for task in (follower, stopping):
+                task.cancel()
+            await asyncio.wait({follower, stopping})
             await self._finish(grace_seconds())
             for task in tasks:
                 task.cancel()
 
     async def _follow(self, intake: Intake) -> None:
+        """Take in what the feed gives, until it is that of another database."""
         async with aclosing(self.feed.batches()) as batches:
             self._listen()
-            openings, position = 0, self._since
+            openings, position = 0, self._start.since
             async for batch in batches:
                 self._listens = False
                 if batch.recreated:
-                    await self._begin_again()
-                    position = 0
+                    # Nothing that is in memory goes for another database, the position in the feed least of all.
+                    self.is_of_another_database = True
+                    return
                 if openings != self.feed.openings:
                     openings = self.feed.openings
                     self._novelty.opened(await old_rows(self._database, self._patience, position))
@@ -202,13 +206,6 @@ class Engine:
     def feed_silent_seconds(self) -> float:
         """For how long the feed has said nothing, not even a heartbeat; 0 while we are busy with what it said."""
         return monotonic() - max(self._listens_since, self.feed.last_heard_monotonic or 0.0) if self._listens else 0.0
-
-    async def _begin_again(self) -> None:
-        """The database was dropped and made again under us: it needs its indexes, and no revision seen before counts."""
-        await self._patience.until_done("setting up the database", self._set_up)
-        self.watermark.restart(0)
-        self._mapping.forget_revision()
-        await self._mapping.refresh()
 
     # --- the checkpoint
 
@@ -237,16 +234,20 @@ class Engine:
                 self._checkpoint_good_at = monotonic()
 
     async def _save(self, *, ended_cleanly: bool = False) -> None:
-        position = self.watermark.position
-        if self.feed.identity is not None:
-            await save_checkpoint(self._database, Checkpoint(position, self.feed.identity, ended_cleanly))
+        # One after the other: the last word is that of the end.
+        async with self._saving:
+            # Not the feed's identity, which may be that of another database by now.
+            await save_checkpoint(
+                self._database, Checkpoint(self.watermark.position, self._start.identity, ended_cleanly)
+            )
 
     async def _finish(self, grace_seconds: float) -> None:
         await self.dispatcher.stop(grace_seconds)
         try:
             async with asyncio.timeout(LAST_WRITES_SECONDS):
                 await self.recorder.flush()
-                await self._save(ended_cleanly=True)
+                if not self.is_of_another_database:
+                    await self._save(ended_cleanly=True)
         except (TimeoutError, CouchError) as error:
             log.warning(
                 "CouchDB did not take the last documents; what they were about is done again at the next start",

@@ -144,6 +144,8 @@ class Service:
             await asyncio.wait({engine})
         if not engine.cancelled():
             engine.result()
+        if self._engine.is_of_another_database:
+            self._first_since = 0
 
     async def _prepare(self, database: Database, lease: Lease) -> None:
         """Read what is needed to start, and find where to begin."""
@@ -163,7 +165,6 @@ class Service:
             self._patience,
             self.metrics,
             start=start,
-            set_up=partial(self._set_up, database),
             hide=self._hide,
             may_send=lease.may_send,
         )

@@ -126,10 +126,6 @@ class MappingStore:
             self.changed.set()
             return True
 
-    def forget_revision(self) -> None:
-        """The database is another one now: a revision seen before means nothing in it."""
-        self._seen_rev = self._saved = None
-
     async def run(self) -> None:
         """Write the status document, and the last good mapping, whenever they change, until cancelled."""
         while True:

@@ -75,6 +75,8 @@ class Intake:
         if any(row.id == self._mapping_id for row in batch.rows):
             await self._mapping.refresh()
         came_at = asyncio.get_running_loop().time()
+        # First of all: what was sent on the other side must not be sent again.
+        await self._heal(batch.rows)
         # Of a message whose deliveries are on their way, not all have documents yet that would show that it was routed. It
         # is noted before those documents are looked for: what is on its way then, or has a document after, is not new.
         on_their_way = set(self._open)
@@ -91,24 +93,27 @@ class Intake:
             rest = remaining(routed[row.id], row.id, row.rev, existing.get(row.id, {}))
             refusals += await self._hand_on(row, routed[row.id], rest, came_at)
         self._rows_in_doubt = max(0, self._rows_in_doubt - len(batch.rows))
-        await self._see_to_deliveries(batch.rows)
+        self._note_waiting(batch.rows)
         await self._see_to_deletions(batch.rows)
         if batch.last_seq is not None:
             self._watermark.add(batch.last_seq)
         # A message that is refused may be corrected at once: the correction must find the refusal.
         await asyncio.gather(*refusals)
 
-    async def _see_to_deliveries(self, rows: list[FeedRow]) -> None:
-        """Of our own documents: note those that wait (somebody else may have written them, `router retry` for one), and make
-        one of those that replication left in two."""
-        for row in rows:
-            if row.waiting is not None and not self._dispatcher.holds(row.waiting[0], row.id):
-                self._dispatcher.note_waiting(row.waiting[0], _moment(row.waiting[1]))
+    async def _heal(self, rows: list[FeedRow]) -> None:
+        """Make one of each delivery document that replication left in several revisions."""
         conflicts = [row.id for row in rows if row.conflicts and row.id.startswith(PREFIX)]
         if conflicts:
             healed = self._conflicts.healed
             await self._conflicts.heal(conflicts)
             self._metrics.conflict_merged(self._conflicts.healed - healed)
+
+    def _note_waiting(self, rows: list[FeedRow]) -> None:
+        """Note the deliveries that wait: somebody else may have written them, `router retry` for one. What was in conflict has
+        a row of its own once it is merged."""
+        for row in rows:
+            if row.waiting is not None and not row.conflicts and not self._dispatcher.holds(row.waiting[0], row.id):
+                self._dispatcher.note_waiting(row.waiting[0], _moment(row.waiting[1]))
 
     async def _see_to_deletions(self, rows: list[FeedRow]) -> None:
         deleted = [row.id for row in rows if row.deleted and not row.id.startswith(OWN_PREFIXES)]
