@@ -4,29 +4,22 @@ import asyncio
 import secrets
 import socket
 import time
-from collections.abc import Awaitable, Callable
-from typing import Final, Protocol, TypeVar
+from collections.abc import Callable
+from typing import Final
 
 import structlog
 
 from router.couch.backoff import Backoff
 from router.couch.errors import Conflict, CouchError, Unreachable
 from router.couch.holder import Process, has_ended, this_process
+from router.couch.lease_store import LEASE_ID, Documents, LeaseStore
 from router.couch.patience import Complaint
-from router.couch.tenure import RENEWALS, Standing, Term, Watch, read_standing
-from router.documents.json_types import JsonObject
+from router.couch.tenure import Standing, Term, Watch
 from router.documents.timestamps import to_text, utc_now
 from router.settings import LeaseSettings
 
-T = TypeVar("T")
-
 log = structlog.stdlib.get_logger("router.lease")
 
-LEASE_ID: Final = "router:lease"
-"""An ordinary document, unlike the checkpoint: CouchDB does not look at the revision that a `_local` document is written over
-(measured with 3.5.2: a stale one wins), and here that is all that matters."""
-REQUEST_SHARE: Final = 1 / RENEWALS
-"""How long one request about the lease may take, as a part of the lease."""
 LOOK_SHARE: Final = 1 / 20
 """How long whoever stands by waits between two looks at the lease, as a part of the lease."""
 AGAIN_SHARE: Final = 1 / 50
@@ -40,13 +33,6 @@ def lease_clock() -> float:
     """Seconds since some moment, counted also while the machine is suspended where the system has such a clock (Linux). A
     virtual machine that its host pauses counts neither this one nor `time.monotonic`: see the README."""
     return time.clock_gettime(_CLOCK)
-
-
-class Documents(Protocol):
-    """What a lease needs of a `Database`; both methods as there."""
-
-    async def get(self, doc_id: str) -> JsonObject | None: ...  # noqa: D102
-    async def put(self, doc: JsonObject) -> str: ...  # noqa: D102
 
 
 class LeaseTaken(Exception):
@@ -70,7 +56,6 @@ class Lease:
         clock: Callable[[], float] = lease_clock,
     ) -> None:
         """`away` speaks when CouchDB cannot be reached. `process` is this one unless a test says otherwise."""
-        self._database = database
         self._duration_seconds = settings.duration_seconds
         self._away = away
         self._complaint = Complaint("the lease")
@@ -79,7 +64,9 @@ class Lease:
         host, pid = (self._process.host, self._process.pid) if self._process else (socket.gethostname(), 0)
         self.name = f"{host}:{pid}:{secrets.token_hex(6)}"
         """What the document calls us: no other router, not even one in this process, has this name."""
+        self._store = LeaseStore(database, self.name, self._process, self._duration_seconds)
         self._acquired_at = ""
+        self._turn = 0
         self._term: Term | None = None
         self._rev: str | None = None
         self._is_unanswered = False
@@ -108,9 +95,10 @@ class Lease:
         while True:
             pause_seconds = self._duration_seconds * LOOK_SHARE
             try:
-                standing = await self._read(self._duration_seconds * REQUEST_SHARE)
+                asked_at = self._clock()
+                standing = await self._store.read_all()
                 wait_seconds = watch.wait_seconds(
-                    standing, self._clock(), has_ended=has_ended(standing.process, self._process)
+                    standing, asked_at, self._clock(), has_ended=has_ended(standing.process, self._process)
                 )
                 if wait_seconds <= 0:
                     await self._take(standing)
@@ -138,8 +126,8 @@ class Lease:
             await asyncio.sleep(pause_seconds)
 
     async def _take(self, standing: Standing) -> None:
-        self._acquired_at = to_text(utc_now())
-        self._term = await self._write(standing.rev, self._duration_seconds * REQUEST_SHARE)
+        self._acquired_at, self._turn = to_text(utc_now()), standing.turn + 1
+        self._term = await self._write(standing.rev)
         log.info(
             "this router is the active one now",
             lease=LEASE_ID,
@@ -168,32 +156,35 @@ class Lease:
 
     async def _renew_within(self, term: Term) -> Term | str:
         """Try to renew the lease while `term` lasts; the next one, or why there is none. Raises LeaseTaken."""
-        why = "this process was stopped for a while"
+        why = "it could not be renewed in time; the machine is overloaded, or this process was stopped for a while"
         while (left_seconds := term.stop_at - self._clock()) > 0:
             try:
-                renewed = await self._within(left_seconds, self._renew(self._duration_seconds * REQUEST_SHARE))
+                async with asyncio.timeout(left_seconds):
+                    renewed = await self._renew()
+            except TimeoutError:
+                pass  # By now it should be too late.
             except CouchError as error:
                 self._trouble(error)
                 why = str(error)
             else:
                 self._is_well()
-                # Whoever was told that nothing may be sent any more must not be told otherwise.
+                # Too late is too late: see `Term`. Nor must whoever was told that nothing may be sent be told otherwise.
                 return renewed if self._clock() < term.stop_at else why
             await asyncio.sleep(self._duration_seconds * AGAIN_SHARE)
         return why
 
-    async def _renew(self, timeout_seconds: float) -> Term:
-        """Write over our own revision. A conflict may be our own doing: an earlier write whose answer was lost. Raises
-        LeaseTaken, and any CouchError."""
-        try:
-            return await self._write(self._rev, timeout_seconds)
-        except Conflict:
-            standing = await self._read(timeout_seconds)
-            # None at all: deleted, or the whole database made anew. Whoever was faster than us has its name there by now.
-            if standing.rev is not None and standing.holder != self.name:
-                raise LeaseTaken(f"{standing.holder or 'somebody'} wrote the document {LEASE_ID}") from None
-            self._rev = standing.rev
-            return await self._write(self._rev, timeout_seconds)
+    async def _renew(self) -> Term:
+        """Show that we live, and see that the lease is ours still. Raises LeaseTaken, and any CouchError."""
+        term = Term(self._clock(), self._duration_seconds)
+        await self._store.beat(self._turn)
+        standing = await self._store.read()
+        if standing.rev is not None and standing.rev == self._rev:
+            return term
+        # None at all: deleted, or the whole database made anew. Whoever was faster than us has its name there by now. Our
+        # name at a revision that we do not know: a write whose answer was lost.
+        if standing.rev is not None and standing.holder != self.name:
+            raise LeaseTaken(f"{standing.holder or 'somebody'} wrote the document {LEASE_ID}")
+        return await self._write(standing.rev)
 
     # --- giving it back
 
@@ -204,14 +195,7 @@ class Lease:
             return
         try:
             async with asyncio.timeout(RELEASE_TIMEOUT_SECONDS):
-                if self._is_unanswered:
-                    standing = await self._read(RELEASE_TIMEOUT_SECONDS)
-                    if standing.holder != self.name:
-                        return
-                    rev = standing.rev
-                await self._write(rev, RELEASE_TIMEOUT_SECONDS, released=True)
-        except Conflict:
-            return  # Another router's by now.
+                await self._give_back(rev)
         except (CouchError, TimeoutError) as error:
             log.warning(
                 "the lease could not be given back; another router takes over when it has run out",
@@ -221,44 +205,34 @@ class Lease:
         finally:
             self._rev, self._is_unanswered = None, False
 
-    # --- the document
+    async def _give_back(self, rev: str | None) -> None:
+        """Write over `rev`, or over what another write of ours, cut short on our side, has made of it since."""
+        while True:
+            if rev is None or self._is_unanswered:
+                standing = await self._store.read()
+                if standing.holder != self.name or standing.released:
+                    return
+                rev = standing.rev
+            try:
+                await self._write(rev, released=True)
+            except Conflict:
+                rev = None
+            else:
+                return
 
-    async def _read(self, timeout_seconds: float) -> Standing:
-        return read_standing(await self._within(timeout_seconds, self._database.get(LEASE_ID)))
+    # --- writing, and what is the matter
 
-    async def _write(self, rev: str | None, timeout_seconds: float, *, released: bool = False) -> Term:
-        """Write the document over `rev`; None where there is none. Raises Conflict, and any CouchError."""
+    async def _write(self, rev: str | None, *, released: bool = False) -> Term:
+        """Write over `rev`, and remember what became of it. Raises Conflict, and any CouchError."""
         term = Term(self._clock(), self._duration_seconds)
-        document: JsonObject = {
-            "_id": LEASE_ID,
-            **({} if rev is None else {"_rev": rev}),
-            "type": "lease",
-            "holder": self.name,
-            "process": self._process.to_document() if self._process else None,
-            "acquired_at": self._acquired_at,
-            "renewed_at": to_text(utc_now()),
-            "duration_seconds": self._duration_seconds,
-            "released": released,
-        }
         self._is_unanswered = True
         try:
-            self._rev = await self._within(timeout_seconds, self._database.put(document))
+            self._rev = await self._store.write(rev, self._turn, self._acquired_at, released=released)
         except Conflict:
             self._is_unanswered = False
             raise
         self._is_unanswered = False
         return term
-
-    async def _within(self, timeout_seconds: float, call: Awaitable[T]) -> T:
-        """Raises Unreachable when there is no answer in time: shorter than other requests, which can wait."""
-        try:
-            async with asyncio.timeout(timeout_seconds):
-                return await call
-        except TimeoutError:
-            raise Unreachable(
-                f"CouchDB did not answer within {timeout_seconds:.3g} s about the document {LEASE_ID}: see that it runs, "
-                "or set ROUTER_LEASE__DURATION_SECONDS to more"
-            ) from None
 
     def _trouble(self, error: CouchError) -> None:
         (self._away if isinstance(error, Unreachable) else self._complaint).trouble(str(error))

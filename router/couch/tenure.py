@@ -33,13 +33,18 @@ class Standing:
     """How long it must stand unchanged before somebody else may take it; None when that cannot be read."""
     released: bool = False
     """Whether the holder gave it back."""
+    turn: int = 0
+    """How often it has changed hands."""
+    heartbeat: JsonValue = None
+    """What its holder last wrote beside it to show that it lives; another value each time. None before the first."""
 
 
 def read_standing(document: JsonObject | None) -> Standing:
-    """Read the lease document, whatever somebody may have made of it."""
+    """Read the lease document, whatever somebody may have made of it. The heartbeat stands elsewhere."""
     if document is None:
         return Standing(None)
     rev, holder, acquired_at = document.get("_rev"), document.get("holder"), document.get("acquired_at")
+    turn = document.get("turn")
     return Standing(
         rev=str(rev),
         holder=holder if isinstance(holder, str) and holder else None,
@@ -47,6 +52,7 @@ def read_standing(document: JsonObject | None) -> Standing:
         acquired_at=acquired_at if isinstance(acquired_at, str) else None,
         duration_seconds=_duration_in(document.get("duration_seconds")),
         released=document.get("released") is True,
+        turn=turn if type(turn) is int and turn > 0 else 0,
     )
 
 
@@ -59,8 +65,8 @@ def _duration_in(value: JsonValue) -> float | None:
 class Watch:
     """What one router has seen of a lease that it waits for.
 
-    The lease may be taken once it has stood unchanged, by the watcher's own clock, for as long as the document says. To take
-    it is to write over the very revision that was watched: CouchDB lets one do that, and lets the holder renew no more.
+    The lease may be taken once document and heartbeat have stood unchanged, by the watcher's own clock, for as long as the
+    document says. To take it is to write over the very revision that was watched: CouchDB lets only one do that.
     """
 
     def __init__(self, me: str, duration_seconds: float) -> None:
@@ -76,15 +82,17 @@ class Watch:
         cluster whose nodes disagree, it may be what is left of that very write, while somebody else's was accepted."""
         self._knows_own_name = False
 
-    def wait_seconds(self, standing: Standing, now: float, *, has_ended: bool = False) -> float:
+    def wait_seconds(
+        self, standing: Standing, asked_at: float, answered_at: float, *, has_ended: bool = False
+    ) -> float:
         """How much longer to wait before writing over `standing.rev`; 0 when it may be taken now.
 
-        `now` is a moment after the answer came, by the clock of all other calls. `has_ended`: the holder is known to run no
-        more.
+        It was asked for and answered at these moments of one clock: what is new was written before the answer, and what is
+        old stood there when it was asked for. `has_ended`: the holder is known to run no more.
         """
         before = self._seen
-        if before is None or before.rev != standing.rev:
-            self._since = now
+        if before is None or (before.rev, before.heartbeat) != (standing.rev, standing.heartbeat):
+            self._since = answered_at
             if standing.duration_seconds is not None:
                 self._duration_seconds = standing.duration_seconds
         self._seen = standing
@@ -95,12 +103,16 @@ class Watch:
         if standing.rev is None and before is None:
             return 0.0  # A database that no router has worked on.
         # Somebody may have deleted or damaged the document under its holder, who has yet to notice.
-        return max(0.0, self._since + self._duration_seconds - now)
+        return max(0.0, self._since + self._duration_seconds - asked_at)
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """The time that one write of the lease is good for, by the holder's clock."""
+    """The time that one write of lease or heartbeat is good for, by the holder's clock.
+
+    The next one counts only if it is answered before this one's `stop_at`. So whoever looks when this one has run out sees it,
+    or else it never counted: CouchDB does not hold the heartbeat against the lease.
+    """
 
     began: float
     """When the write was begun. Whoever watches cannot have seen it earlier, so that their count begins later than ours."""

@@ -59,7 +59,8 @@ class Attempts:
         self._hide = hide
         self._random = random
         self.cut_off: list[Job] = []
-        """Those whose attempt was cut off from outside; it stands in the delivery, and is to be recorded."""
+        """Those that were cut off from outside, in the middle of an attempt, which stands in the delivery, or right before it
+        left; they are to be recorded."""
         self.on_breaker: Callable[[], None] = lambda: None
         """Called when a breaker has opened or closed."""
 
@@ -77,7 +78,13 @@ class Attempts:
         if self._must_say_so_first(job):
             # Written before the bytes leave, so that a crash in between is seen for what it is.
             _begin_in(delivery, began)
-            await self._recorder.write(delivery)
+            try:
+                await self._recorder.write(delivery)
+            except asyncio.CancelledError:
+                # Nothing has left, so nothing is uncertain.
+                delivery.attempts.pop()
+                self.cut_off.append(job)
+                raise
             on_intent(job)
         target, host, begun = job.target.identity, job.target.host, self._now()
         if not delivery.attempts and job.came_at is not None:

@@ -17,7 +17,7 @@ from router.delivery.job import Job
 from router.delivery.lane import Lane
 from router.delivery.reading_back import read_back
 from router.delivery.recorder import Recorder
-from router.delivery.verdict import fail, interrupted, open_intent
+from router.delivery.verdict import fail, interrupted, open_intent, was_attempted
 from router.documents.delivery import Delivery, Status
 from router.documents.json_types import JsonObject, JsonValue
 from router.documents.message import MessageDocument
@@ -42,6 +42,8 @@ PRIME_ROWS = 5000
 """Of how many waiting deliveries the start asks that."""
 CRITICAL, ORDINARY = 0, 1
 """The two parts of a lane's index."""
+SHORTEST_STEP = timedelta(milliseconds=1)
+"""The least that a document can show."""
 CRITICAL_SHARE = 0.75
 """How much of the room critical deliveries may take while others are due too."""
 
@@ -64,17 +66,17 @@ class Backlog:
         self._find_target = find_target
         self._next: datetime | None = None
         self._kick = asyncio.Event()
-        self._spilled_targets: set[str] = set()
-        """By `target_hash`."""
+        self._line_ends: dict[tuple[str, bool], datetime] = {}
+        """By `target_hash` and whether they are critical: first attempts wait in CouchDB, and when the last of them is due."""
         self._spills = 0
-        self._being_put_off: set[str] = set()
+        self._being_put_off: dict[str, Job] = {}
         """Deliveries on their way to CouchDB, where they stand with an earlier time or not at all."""
-        self._just_put_off: set[str] = set()
+        self._just_put_off: dict[str, Job] = {}
         """Those that have arrived there since the last look began: what it found of them is old news."""
 
     def is_ahead_of(self, job: Job) -> bool:
         """Whether deliveries for the same target wait in CouchDB, so that a new one must queue up behind them."""
-        return bool(self._spilled_targets) and _target_of(job.delivery.id) in self._spilled_targets
+        return bool(self._line_ends) and _line_of(job) in self._line_ends
 
     def note_waiting(self, due: datetime) -> None:
         """A delivery of this lane has been written that is due at `due`."""
@@ -83,20 +85,24 @@ class Backlog:
             self._kick.set()
 
     async def spill(self, job: Job) -> None:
-        """Let a delivery that has no place in the window wait in CouchDB. Those of its target that come after wait behind it.
-        Waits while the recorder has no room."""
-        self._spilled_targets.add(_target_of(job.delivery.id))
+        """Let a new delivery that has no place in the window wait in CouchDB, behind those of its target that wait there, and
+        before those that come after. Waits while the recorder has no room."""
+        line, due = _line_of(job), job.delivery.next_attempt_at or job.delivery.created_at
+        if line in self._line_ends:
+            # Many may have been routed within the same millisecond. They are read back in the order in which they are due.
+            due = max(due, self._line_ends[line] + SHORTEST_STEP)
+        self._line_ends[line] = job.delivery.next_attempt_at = due
         self._spills += 1
         await self.put_off(job)
 
     async def put_off(self, job: Job) -> None:
         """Let a delivery that the lane has given a later time wait in CouchDB. Waits while the recorder has no room."""
-        self._being_put_off.add(job.delivery.id)
+        self._being_put_off[job.delivery.id] = job
         await self._recorder.submit(job.delivery, partial(self._was_put_off, job))
 
     def _was_put_off(self, job: Job) -> None:
-        self._being_put_off.discard(job.delivery.id)
-        self._just_put_off.add(job.delivery.id)
+        self._being_put_off.pop(job.delivery.id, None)
+        self._just_put_off[job.delivery.id] = job
         job.recorded()
         if job.delivery.next_attempt_at is not None:
             self.note_waiting(job.delivery.next_attempt_at)
@@ -109,7 +115,10 @@ class Backlog:
                 rows = await self._rows(ORDINARY, PRIME_ROWS) + await self._rows(CRITICAL, PRIME_ROWS)
         except (TimeoutError, CouchError):
             return
-        self._spilled_targets.update(_target_of(row.id) for row in rows if not row.value)
+        for row in rows:
+            if not row.value:
+                line, due = (_target_of(row.id), _is_critical(row)), _due_of(row)
+                self._line_ends[line] = max(due, self._line_ends.get(line, due))
 
     async def run(self) -> None:
         """Read back what is due until cancelled."""
@@ -142,7 +151,7 @@ class Backlog:
 
     async def _read(self) -> bool:
         """Offer what is due to the lane. True when more may be due at once."""
-        spills, all_written = self._spills, not self._being_put_off
+        began, spills, all_written = utc_now(), self._spills, not self._being_put_off
         departed = self._lane.watch_departures()
         self._just_put_off.clear()
         room = min(self._lane.room, MOST_AT_ONCE)
@@ -165,9 +174,9 @@ class Backlog:
         offered = 0
         deliveries = await self._deliveries([row.id for row in due[:room]])
         for start in range(0, len(deliveries), SLICE):
-            done, is_full = await self._offer(deliveries[start : start + SLICE], departed)
+            done, is_incomplete = await self._offer(deliveries[start : start + SLICE], departed)
             offered += done
-            if is_full:
+            if is_incomplete:
                 more = True
                 break
         if more:
@@ -178,7 +187,7 @@ class Backlog:
                 if moment is not None:
                     self.note_waiting(moment)
         if not more and all_written and spills == self._spills:
-            self._spilled_targets.clear()
+            self._line_ends = {line: end for line, end in self._line_ends.items() if end > began}
         return more and offered > 0
 
     def _due(self, rows: list[ViewRow], limit: int, departed: set[str]) -> tuple[list[ViewRow], datetime | None, bool]:
@@ -202,17 +211,24 @@ class Backlog:
         return sorted(deliveries, key=lambda d: (d.priority != "critical", d.created_at))
 
     async def _offer(self, deliveries: list[Delivery], departed: set[str]) -> tuple[int, bool]:
-        """Offer these deliveries to the lane; how many found a place there or elsewhere, and whether it was
-        full before the last."""
+        """Offer these deliveries to the lane; how many found a place there or elsewhere, and whether some did not."""
         message_ids = {delivery.message_id for delivery in deliveries}
         messages = await self._ask("reading messages again", lambda: self._database.get_many(message_ids))
         rendered: dict[str, Rendered] = {}
+        unseen, has_held_back = self._oldest_unseen(), False
         done = 0
         for delivery in deliveries:
             # Between the question and the answer it may have been sent: what CouchDB said then is old news.
             if self._is_old_news(delivery.id, departed):
                 continue
             job = self._job(delivery, messages, rendered)
+            if (
+                job is not None
+                and not was_attempted(delivery)
+                and unseen.get(_line_of(job), delivery.created_at) < delivery.created_at
+            ):
+                has_held_back = True
+                continue
             if job is None:
                 await self._recorder.write(delivery)
             elif self._lane.must_wait(job):
@@ -221,7 +237,17 @@ class Backlog:
             elif not self._lane.offer(job):
                 return done, True
             done += 1
-        return done, False
+        return done, has_held_back
+
+    def _oldest_unseen(self) -> dict[tuple[str, bool], datetime]:
+        """When the oldest first attempt of each line was made that the last look could not find, or not as it is now. Those
+        that came after it must not pass it."""
+        oldest: dict[tuple[str, bool], datetime] = {}
+        for job in (*self._being_put_off.values(), *self._just_put_off.values()):
+            if not was_attempted(job.delivery):
+                line, made = _line_of(job), job.delivery.created_at
+                oldest[line] = min(made, oldest.get(line, made))
+        return oldest
 
     def _is_old_news(self, delivery_id: str, departed: set[str]) -> bool:
         """Whether what CouchDB says of a delivery has been overtaken since, or will be in a moment."""
@@ -268,6 +294,14 @@ def _due_of(row: ViewRow) -> datetime:
     except (ValueError, IndexError):
         # Somebody edited the document by hand; it is due.
         return utc_now()
+
+
+def _is_critical(row: ViewRow) -> bool:
+    return isinstance(row.key, list) and row.key[2] == CRITICAL
+
+
+def _line_of(job: Job) -> tuple[str, bool]:
+    return _target_of(job.delivery.id), job.is_critical
 
 
 def _target_of(delivery_id: str) -> str:

@@ -10,7 +10,7 @@ from router.channels.base import Target
 from router.couch.database import Database
 from router.couch.patience import Patience
 from router.delivery.attempt import OpenChannel
-from router.delivery.backlog import Backlog
+from router.delivery.backlog import SHORTEST_STEP, Backlog
 from router.delivery.job import Job
 from router.delivery.lane import Lane
 from router.delivery.recorder import Recorder
@@ -24,6 +24,8 @@ ROOM_POLL_SECONDS = 0.05
 """How often one who waits for room in a lane looks whether that starves another."""
 RECENT_DELIVERIES = 1000
 """A lane that got none of so many deliveries has no part in what is coming in."""
+REMEMBERED_TARGETS = 10_000
+"""Of so many targets it is known when their last delivery was made."""
 
 
 class Dispatcher:
@@ -47,6 +49,7 @@ class Dispatcher:
         self.backlogs: dict[str, Backlog] = {}
         self._handed = 0
         self._last_handed: dict[str, int] = {}
+        self._last_made: dict[tuple[str | None, str], datetime] = {}
         for channel in channels:
             lane = Lane(
                 channel,
@@ -72,6 +75,7 @@ class Dispatcher:
             return
         self._handed += 1
         self._last_handed[channel] = self._handed
+        self._put_in_order(job)
         if lane.holds(job.delivery.id):
             lane.offer(job)
         elif backlog.is_ahead_of(job):
@@ -81,6 +85,20 @@ class Dispatcher:
             await backlog.put_off(job)
         elif not lane.offer(job) and not await self._offer_in_time(lane, job):
             await backlog.spill(job)
+
+    def _put_in_order(self, job: Job) -> None:
+        """Many messages may be routed within a millisecond. Of those for one target each one is made a little later than the
+        last: that is how their order is known when they are read back."""
+        delivery, target = job.delivery, (job.delivery.channel, job.target.identity)
+        last = self._last_made.pop(target, None)
+        if last is not None and delivery.created_at <= last:
+            moment = last + SHORTEST_STEP
+            if delivery.next_attempt_at == delivery.created_at:
+                delivery.next_attempt_at = moment
+            delivery.created_at = moment
+        self._last_made[target] = delivery.created_at
+        if len(self._last_made) > REMEMBERED_TARGETS:
+            del self._last_made[next(iter(self._last_made))]
 
     async def _offer_in_time(self, lane: Lane, job: Job) -> bool:
         # What goes through CouchDB costs two more writes and is read twice. It pays to wait, as long as nobody else does.

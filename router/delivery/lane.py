@@ -1,6 +1,7 @@
 """One channel's lane: a bounded window of deliveries, in order for each target, many targets side by side."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
@@ -15,6 +16,7 @@ from router.delivery.recorder import Recorder
 from router.delivery.slots import Slots
 from router.delivery.target_queue import TargetQueue
 from router.delivery.throttle import Throttle
+from router.delivery.verdict import was_attempted
 from router.delivery.window import Window
 from router.documents.timestamps import utc_now
 from router.metrics import Metrics
@@ -27,10 +29,11 @@ SWEEP_SECONDS = 0.25
 """How often first attempts that take long are looked for."""
 QUEUED_FACTOR = 5
 """What waits its turn is written down as PENDING after so many times the time that an attempt may take before it is."""
-STANDSTILL_SECONDS = 0.25
-"""A lane that nothing has left for so long stands still."""
+BRISK = 25
+BRISK_SECONDS = 0.25
+"""A lane that so many leave in so short a time is about as fast as CouchDB is."""
 PROBE_REST_SECONDS = 5.0
-"""While all hosts are down and one is probed, each target looks again no sooner than this, unless a breaker moves."""
+"""While a host is probed, the others that it is to serve look again no sooner than this, unless they learn how it went."""
 
 
 class Lane:
@@ -64,7 +67,9 @@ class Lane:
         self._attempts.on_breaker = self._breaker_moved
         self._hosts: set[str] = set()
         self._breaker_news = asyncio.Event()
-        self._last_departure = 0.0
+        self._began_at = 0.0
+        """When there last was nothing in the window."""
+        self._departures: deque[float] = deque(maxlen=BRISK)
         self._leaving = 0
         """How many are done with for now, but for their document."""
         self._room_news = asyncio.Event()
@@ -94,11 +99,14 @@ class Lane:
 
     @property
     def is_moving(self) -> bool:
-        """Whether it is worth while to wait for a place in the window: one has been left not long ago, or will be as soon as
-        CouchDB has written a document."""
-        if self._leaving:
+        """Whether it is worth while to wait for a place in the window: many have been left not long ago, or will be as soon
+        as CouchDB has written a document. Where they leave one by one, others would have to wait too long for their turn."""
+        if self._throttle.are_all_down(self._hosts):
+            return False
+        now, missing = self._now(), BRISK - self._leaving
+        if missing <= 0 or now - self._began_at < BRISK_SECONDS:
             return True
-        return self._now() - self._last_departure < STANDSTILL_SECONDS and not self._throttle.are_all_down(self._hosts)
+        return len(self._departures) >= missing and now - self._departures[-missing] < BRISK_SECONDS
 
     @property
     def paused_seconds(self) -> float:
@@ -132,14 +140,14 @@ class Lane:
             return True
         if not is_critical and self._throttle.queue_seconds(queued) > LONGEST_WAIT_IN_MEMORY_SECONDS:
             return True
-        if self._throttle.host_seconds(job.target.host, self._now()) > LONGEST_WAIT_IN_MEMORY_SECONDS:
+        if self._throttle.host_seconds(job.target.host, self._now()) > 0:
             return not self._throttle.are_all_down(self._hosts)
         return self._throttle.slow_seconds(target, self._now()) > 0
 
     def _must_stand_in_line(self, job: Job) -> bool:
         target, delivery = job.target.identity, job.delivery
         if job.was_put_off and delivery.next_attempt_at is not None:
-            return not delivery.attempts and self._throttle.is_behind(
+            return not was_attempted(delivery) and self._throttle.is_behind(
                 target, delivery.created_at, delivery.next_attempt_at, is_critical=job.is_critical
             )
         return self._throttle.has_line(target, utc_now(), is_critical=job.is_critical)
@@ -149,7 +157,7 @@ class Lane:
         target, now = job.target.identity, self._now()
         seconds = max(
             self._throttle.slow_seconds(target, now),
-            self._throttle.host_seconds(job.target.host, now),
+            self._host_pause_seconds(job.target.host, now),
             self._throttle.queue_seconds(self._queued(job)),
         )
         earliest = utc_now() + timedelta(seconds=seconds)
@@ -171,7 +179,7 @@ class Lane:
         if self._stopping.is_set() or not self._window.has_place_for(job, self._queued(job)):
             return False
         if not self._window:
-            self._last_departure = self._now()  # Nothing could leave before: it does not stand still yet.
+            self._began_at = self._now()
         self._window.add(job, self._now())
         target = job.target.identity
         self._hosts.add(job.target.host)
@@ -260,20 +268,26 @@ class Lane:
         if own_seconds > LONGEST_WAIT_IN_MEMORY_SECONDS:
             await self._hand_back(queue, own_seconds)
             return True
-        host_seconds = self._throttle.host_seconds(queue.peek().target.host, now)
+        host_seconds = self._host_pause_seconds(queue.peek().target.host, now)
         if host_seconds > 0 and self._throttle.are_all_down(self._hosts):
             # Nothing else needs the places in the window: these wait here, and one of them is the first to try again.
             self._breaker_news.clear()
-            is_open = self._throttle.breaker_state(queue.peek().target.host) == "open"
-            await self._rest(host_seconds if is_open else PROBE_REST_SECONDS, self._breaker_news)
+            await self._rest(host_seconds, self._breaker_news)
             return True
-        if host_seconds > LONGEST_WAIT_IN_MEMORY_SECONDS:
+        if host_seconds > 0:
+            # The places are for those whose hosts work.
             await self._hand_back(queue, host_seconds)
             return True
-        if (seconds := max(own_seconds, host_seconds)) > 0:
-            await self._rest(seconds)
+        if own_seconds > 0:
+            await self._rest(own_seconds)
             return True
         return False
+
+    def _host_pause_seconds(self, host: str, now: float) -> float:
+        """How long what is for a host had better not look whether it works again; 0 when it works."""
+        seconds = self._throttle.host_seconds(host, now)
+        is_probed = seconds > 0 and self._throttle.breaker_state(host) == "half_open"
+        return PROBE_REST_SECONDS if is_probed else seconds
 
     def _slow_channel_seconds(self, now: float) -> float:
         """How long the whole channel pauses, where that is long. Where it is short, those that have a slot wait for it."""
@@ -331,7 +345,7 @@ class Lane:
         self._leaving -= 1
         self._has_document(job)
         self._window.remove(job)
-        self._last_departure = self._now()
+        self._departures.append(self._now())
         self._room_news.set()
         if not delivery.status.is_final and delivery.next_attempt_at is not None:
             self._on_waiting(delivery.next_attempt_at)

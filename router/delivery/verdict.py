@@ -110,6 +110,11 @@ def may_have_been_sent(delivery: Delivery) -> None:
     add_attempt(delivery, Attempt(at=delivery.created_at, outcome="uncertain", code=None, reason=reason, ms=None))
 
 
+def was_attempted(delivery: Delivery) -> bool:
+    """Whether an attempt was made of which a router lived to see the end."""
+    return any(attempt.ms is not None for attempt in delivery.attempts)
+
+
 def open_intent(delivery: Delivery) -> Attempt | None:
     """The last attempt, if its outcome was never written."""
     last = delivery.attempts[-1] if delivery.attempts else None

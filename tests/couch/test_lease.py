@@ -17,12 +17,14 @@ from structlog.testing import capture_logs
 from router.couch.database import Database
 from router.couch.errors import Conflict, CouchError, ServerFault, Unreachable
 from router.couch.holder import Process, has_ended, this_process
-from router.couch.lease import LEASE_ID, Lease, lease_clock
+from router.couch.lease import Lease, lease_clock
+from router.couch.lease_store import HEARTBEATS, LEASE_ID
 from router.couch.patience import Complaint
 from router.couch.tenure import Standing, Term, Watch, read_standing
 from router.documents.json_types import JsonObject, JsonValue
 from router.settings import LeaseSettings
 from tests.couch.virtual_time import run_in_virtual_time
+from tests.peers.feed import until
 
 T = TypeVar("T")
 
@@ -49,6 +51,9 @@ MISSING = Standing(None)
         ([(0, replace(HELD, released=True))], 0),
         ([(0, HELD), (1, replace(HELD, rev="2-b", released=True))], 0),
         ([(0, replace(HELD, holder="me"))], 0),
+        ([(0, HELD), (9.5, replace(HELD, heartbeat=1))], 10),
+        ([(0, replace(HELD, heartbeat=1)), (9.5, replace(HELD, heartbeat=2)), (18, replace(HELD, heartbeat=2))], 1.5),
+        ([(0, replace(HELD, heartbeat=1)), (10, replace(HELD, heartbeat=1))], 0),
         # Deleted or damaged under its holder, who is there for a while yet.
         ([(0, HELD), (1, MISSING)], 10),
         ([(0, HELD), (1, MISSING), (11, MISSING)], 0),
@@ -60,18 +65,25 @@ MISSING = Standing(None)
 )
 def test_when_it_may_be_taken(seen: list[tuple[float, Standing]], wait_seconds: float) -> None:
     watch = Watch("me", 7.0)
-    waits = [watch.wait_seconds(standing, 1000 + at) for at, standing in seen]
+    waits = [watch.wait_seconds(standing, 1000 + at, 1000 + at) for at, standing in seen]
     assert waits[-1] == pytest.approx(wait_seconds)
 
 
+def test_an_answer_that_was_long_on_its_way_says_nothing_of_now() -> None:
+    watch = Watch("me", 7.0)
+    assert watch.wait_seconds(HELD, 0, 3) == pytest.approx(13)  # It may have been new at the last moment.
+    assert watch.wait_seconds(HELD, 12, 13) == pytest.approx(1)  # It may have been old at the first.
+    assert watch.wait_seconds(HELD, 13, 14) == 0
+
+
 def test_the_lease_of_one_that_has_ended_is_free_at_once() -> None:
-    assert Watch("me", 7.0).wait_seconds(HELD, 0, has_ended=True) == 0
+    assert Watch("me", 7.0).wait_seconds(HELD, 0, 0, has_ended=True) == 0
 
 
 def test_after_a_lost_race_our_own_name_is_as_good_as_any() -> None:
     watch = Watch("me", 7.0)
     watch.lost_race()
-    assert watch.wait_seconds(replace(HELD, holder="me"), 0) == LASTS_SECONDS
+    assert watch.wait_seconds(replace(HELD, holder="me"), 0, 0) == LASTS_SECONDS
 
 
 def test_the_holder_stops_before_anybody_may_take_over() -> None:
@@ -87,12 +99,13 @@ GOOD: JsonObject = {
     "acquired_at": "2026-11-21T08:27:00.000Z",
     "duration_seconds": 10,
     "released": False,
+    "turn": 4,
 }
 
 
 def test_a_document_is_read() -> None:
     process = Process("a", "b", "pid:[1]", 1, 7)
-    assert read_standing(GOOD) == Standing("3-c", "a:1:b", process, "2026-11-21T08:27:00.000Z", 10.0)
+    assert read_standing(GOOD) == Standing("3-c", "a:1:b", process, "2026-11-21T08:27:00.000Z", 10.0, turn=4)
     assert read_standing({**GOOD, "released": True}).released
     assert read_standing(None) == MISSING
 
@@ -117,6 +130,9 @@ def test_a_document_is_read() -> None:
         ({"duration_seconds": 1e9}, {"duration_seconds": None}),
         ({"duration_seconds": float("inf")}, {"duration_seconds": None}),
         ({"released": "yes"}, {"released": False}),
+        ({"turn": "4"}, {"turn": 0}),
+        ({"turn": -4}, {"turn": 0}),
+        ({"turn": True}, {"turn": 0}),
     ],
 )
 def test_a_damaged_document_is_read_as_far_as_it_goes(change: JsonObject, expected: dict[str, Any]) -> None:
@@ -222,9 +238,10 @@ class Faults:
 
 @dataclass
 class Store:
-    """One document of a CouchDB: a revision can be replaced once."""
+    """The documents of a CouchDB: a revision can be replaced once, a `_local` document always."""
 
     document: JsonObject | None = None
+    local: dict[str, JsonObject] = field(default_factory=dict)
     writes: int = 0
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
 
@@ -239,6 +256,10 @@ class Store:
         rev = f"{self.writes}-x"
         self.document = {**document, "_rev": rev}
         return rev
+
+    def put_local(self, name: str, document: JsonObject) -> str:
+        self.local[name] = document
+        return "0-1"
 
 
 @dataclass
@@ -258,6 +279,13 @@ class Way:
         if isinstance(answer, Conflict):
             raise answer
         return answer
+
+    async def get_local(self, name: str) -> JsonObject | None:
+        return await self._ask(lambda: self.store.local.get(name))
+
+    async def put_local(self, name: str, doc: JsonObject) -> str:
+        sent = dict(doc)
+        return await self._ask(lambda: self.store.put_local(name, sent))
 
     async def _ask(self, what: Callable[[], T]) -> T:
         to, back, is_lost = self.faults.journey()
@@ -414,37 +442,46 @@ async def test_a_stopped_router_is_no_longer_the_holder_before_it_can_notice() -
     assert "stopped" in await lease.keep()
 
 
-async def test_a_renewal_that_comes_too_late_to_be_relied_on_is_none() -> None:
-    now = [0.0]
+def test_a_renewal_that_comes_too_late_to_be_relied_on_is_none() -> None:
+    skipped = [0.0]
 
     class Slow(Way):
-        async def put(self, doc: JsonObject) -> str:
-            rev = await super().put(doc)
-            now[0] += 6.0
+        async def put_local(self, name: str, doc: JsonObject) -> str:
+            rev = await super().put_local(name, doc)
+            skipped[0] += 9.0
             return rev
 
-    lease = Lease(
-        Slow(Store(), Faults(0, [], [], [0.0], 1.0, [1.0])),
-        LeaseSettings(duration_seconds=LASTS_SECONDS),
-        Complaint("everything"),
-        clock=lambda: now[0],
-    )
-    await lease.acquire()
-    assert lease.may_send()
-    assert await lease.keep()
-    assert not lease.may_send()
-
-
-def test_it_counts_from_when_its_write_was_begun_not_from_the_answer() -> None:
-    async def acquire() -> None:
-        slow = Faults(0, [Outage(0, 100, 0.0, 3.0, False)], [], [0.0], 1.0, [1.0])
-        clock = asyncio.get_running_loop().time
-        lease = Lease(Way(Store(), slow), LeaseSettings(duration_seconds=10), Complaint("everything"), clock=clock)
+    async def keep() -> None:
+        loop = asyncio.get_running_loop()
+        lease = Lease(
+            Slow(Store(), Faults(0, [], [], [0.0], 1.0, [1.0])),
+            LeaseSettings(duration_seconds=LASTS_SECONDS),
+            Complaint("everything"),
+            clock=lambda: loop.time() + skipped[0],
+        )
         await lease.acquire()
-        assert clock() == pytest.approx(6.0)  # To read and to write.
-        assert lease.seconds_left == pytest.approx(9.5 - 3.0)
+        assert lease.may_send()
+        assert await lease.keep()
+        assert skipped == [9.0]
 
-    run_in_virtual_time(acquire())
+    run_in_virtual_time(keep())
+
+
+def test_it_counts_from_when_a_write_was_begun_not_from_the_answer() -> None:
+    async def hold() -> None:
+        slow = Faults(0, [Outage(0, 100, 0.0, 1.0, False)], [], [0.0], 1.0, [1.0])
+        clock = asyncio.get_running_loop().time
+        settings = LeaseSettings(duration_seconds=LASTS_SECONDS)
+        lease = Lease(Way(Store(), slow), settings, Complaint("everything"), clock=clock)
+        await lease.acquire()
+        assert clock() == pytest.approx(2.0)  # One second to read, one to write.
+        assert lease.seconds_left == pytest.approx(9.5 - 1.0)
+        async with kept(lease):
+            renewal = 1.0 + LASTS_SECONDS / 3
+            await asyncio.sleep(renewal + 2.1 - clock())  # One to write the heartbeat, one to read whose the lease is.
+            assert lease.seconds_left == pytest.approx(9.5 - 2.1)
+
+    run_in_virtual_time(hold())
 
 
 # --- on a real server
@@ -473,6 +510,26 @@ class Broken:
             self.loses_answers = False
             raise Unreachable("the connection broke")
         return rev
+
+    async def get_local(self, name: str) -> JsonObject | None:
+        if self.error is not None:
+            raise self.error
+        return await self._database.get_local(name)
+
+    async def put_local(self, name: str, doc: JsonObject) -> str:
+        if self.error is not None:
+            raise self.error
+        return await self._database.put_local(name, doc)
+
+
+async def heartbeat(database: Database, count: int, turn: int = 1) -> JsonObject:
+    """The heartbeat of this turn once it is that many."""
+    async with asyncio.timeout(10):
+        while True:
+            found = await database.get_local(f"notification-router-heartbeat-{turn % HEARTBEATS}")
+            if found is not None and found["count"] == count:
+                return found
+            await asyncio.sleep(0.02)
 
 
 def lease_on(database: Database | Broken, *, is_elsewhere: bool = True) -> Lease:
@@ -509,20 +566,22 @@ async def test_the_document_says_who_and_since_when(database: Database) -> None:
     assert found is not None
     here = this_process()
     assert here is not None
-    assert {key: found[key] for key in ("type", "holder", "duration_seconds", "released", "process")} == {
+    assert {key: found[key] for key in ("type", "holder", "turn", "duration_seconds", "released", "process")} == {
         "type": "lease",
         "holder": lease.name,
+        "turn": 1,
         "duration_seconds": 1.5,
         "released": False,
         "process": here.to_document(),
     }
-    assert found["acquired_at"] <= found["renewed_at"]  # type: ignore[operator]
+    assert found["acquired_at"] <= found["updated_at"]  # type: ignore[operator]
     async with kept(lease):
-        renewed = await changed(database, found["_rev"])
-    assert renewed["acquired_at"] == found["acquired_at"]
-    assert renewed["renewed_at"] > found["renewed_at"]  # type: ignore[operator]
+        assert (await heartbeat(database, 1))["holder"] == lease.name
+        await heartbeat(database, 2)
+    # Nobody's feed hears of that.
+    assert await database.get(LEASE_ID) == found
     await lease.release()
-    assert (await changed(database, renewed["_rev"]))["released"] is True
+    assert (await changed(database, found["_rev"]))["released"] is True
 
 
 async def test_one_that_is_given_back_is_taken_at_once_and_a_silent_one_when_it_has_run_out(database: Database) -> None:
@@ -531,7 +590,7 @@ async def test_one_that_is_given_back_is_taken_at_once_and_a_silent_one_when_it_
     await first.acquire()
     waiting = asyncio.create_task(second.acquire(lambda: waits.append("second")))
     async with kept(first) as keeping:
-        await asyncio.sleep(2 * QUICK.duration_seconds)
+        await asyncio.sleep(1.3 * QUICK.duration_seconds)
         assert not waiting.done()
         assert not keeping.done()
     assert waits == ["second"]
@@ -574,6 +633,20 @@ async def test_one_whose_holder_has_ended_on_this_machine_is_taken_at_once(datab
         await lease_on(database, is_elsewhere=False).acquire()
 
 
+async def test_a_write_that_was_cut_short_and_comes_late_does_not_keep_it_from_being_given_back() -> None:
+    store = Store()
+    faults = Faults(0, [], [], [0.05], 1.0, [1.0])
+    lease = Lease(Way(store, faults), QUICK, Complaint("everything"))
+    acquiring = asyncio.create_task(lease.acquire())
+    await until(lambda: faults.requests == 2)
+    acquiring.cancel()
+    await asyncio.wait({acquiring})
+    await until(lambda: store.writes == 1)
+    await lease.release()
+    assert store.get() is not None
+    assert (store.get() or {})["released"] is True
+
+
 async def test_of_many_that_start_at_once_one_has_it(database: Database) -> None:
     leases = [lease_on(database) for _ in range(8)]
     tasks = [asyncio.create_task(lease.acquire()) for lease in leases]
@@ -585,16 +658,19 @@ async def test_of_many_that_start_at_once_one_has_it(database: Database) -> None
     await asyncio.wait(tasks)
 
 
-async def test_a_renewal_whose_answer_was_lost_is_known_as_ours(database: Database) -> None:
+async def test_a_write_whose_answer_was_lost_is_known_as_ours(database: Database) -> None:
     broken = Broken(database)
     lease = lease_on(broken)
-    await lease.acquire()
+    broken.loses_answers = True
+    async with asyncio.timeout(1):
+        await lease.acquire()
+    found = await database.get(LEASE_ID)
+    assert found is not None
+    assert await database.bulk([{"_id": LEASE_ID, "_rev": found["_rev"], "_deleted": True}])
     broken.loses_answers = True
     async with kept(lease) as keeping:
-        for _ in range(3):
-            found = await database.get(LEASE_ID)
-            assert found is not None
-            await changed(database, found["_rev"])
+        await changed(database, None)
+        await asyncio.wait({keeping}, timeout=QUICK.duration_seconds)
         assert not broken.loses_answers
         assert not keeping.done()
         assert lease.may_send()

@@ -114,7 +114,7 @@ class Lane(RuleBasedStateMachine):
         self.jobs: list[Job] = []
         self.number = 0
 
-    @rule(message=st.integers(0, 2), chars=st.sampled_from([0, 1, WINDOW_CHARS // 3]))
+    @rule(message=st.integers(0, 2), chars=st.sampled_from([1, 2, WINDOW_CHARS // 3]))
     def one_is_offered(self, message: int, chars: int) -> None:
         self.number += 1
         one = job(f"m{message}", f"t{self.number}", chars=chars)

@@ -22,7 +22,7 @@ class Gate:
     url: str = ""
     guard: Guard | None = None
     feed_url: str | None = None
-    """The server that requests for the changes feed go to, where that is another one."""
+    """The server that requests for the continuous changes feed go to, where that is another one."""
     stopped: list[str] = field(default_factory=list)
     """What the guard answered, as `PUT /db/doc`."""
 
@@ -38,7 +38,8 @@ async def gate_before(server_url: str) -> AsyncIterator[Gate]:
                 gate.stopped.append(f"{request.method} {request.path}")
                 status, body = said
                 return web.json_response(body(await request.json()) if callable(body) else body, status=status)
-            base = gate.feed_url if gate.feed_url and request.path.endswith("/_changes") else server_url
+            is_feed = request.query.get("feed") == "continuous"
+            base = gate.feed_url if gate.feed_url is not None and is_feed else server_url
             headers = {k: v for k, v in request.headers.items() if k.lower() not in ("host", "content-length")}
             async with session.request(
                 request.method, f"{base}{request.raw_path}", data=await request.read(), headers=headers

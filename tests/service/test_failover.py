@@ -13,7 +13,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from router.channels.base import Outcome, Outgoing, Retry
-from router.couch.lease import LEASE_ID
+from router.couch.lease_store import LEASE_ID
 from router.settings import CouchDBSettings, LeaseSettings
 from tests.peers.feed import until
 from tests.peers.gate import gate_before
