@@ -149,19 +149,17 @@ async def test_one_dead_host_is_nothing_to_the_others_of_its_lane(
     postbox.always = answer
     kinds = {"postbox": hosted}
     await desk.map({"#a": {"postbox": ["x@dead", "y@dead", "x@alive"]}})
-    channel = ChannelSettings(retry=PATIENT_RETRY, breaker=QUICK_BREAKER, concurrency=2)
+    # The first pauses are short, so that what is for the dead host might as well wait in memory, where there is no room.
+    channel = ChannelSettings(retry=PATIENT_RETRY, concurrency=2)
     async with running(settings_for(couchdb_settings, kinds, channel, window=40), kinds):
-        began = asyncio.get_running_loop().time()
         await write_many(desk, "#a", "m", 40)
-        found = await desk.until(
-            lambda d: sum(x["target"] == "x@alive" and x["status"] == "COMPLETE" for x in d) == 40,
-            timeout_seconds=DEADLINE_SECONDS,
-        )
-        assert outcomes(next(d for d in found if d["target"] == "x@alive")) == ["sent"]
-        took = asyncio.get_running_loop().time() - began
-        assert dead.refused <= 5 + 1 + took / (QUICK_BREAKER.base_seconds / 2)
+        async with asyncio.timeout(5), postbox.changed:
+            await postbox.changed.wait_for(lambda: len(postbox.bodies("x@alive")) == 40)
+        assert dead.refused <= 5 + 1 + 3
         dead.is_down = False
-        await desk.all_have("COMPLETE", 120, timeout_seconds=DEADLINE_SECONDS)
+        await postbox.wait_for(120 + dead.refused, timeout_seconds=DEADLINE_SECONDS)
+        found = await desk.all_have("COMPLETE", 120, timeout_seconds=DEADLINE_SECONDS)
+    assert {tuple(outcomes(d)) for d in found if d["target"] == "x@alive"} == {("sent",)}
     assert len(postbox.arrived) == 120 + dead.refused
 
 
@@ -257,6 +255,7 @@ async def test_a_flood_of_critical_ones_starves_nobody(
         await write_many(desk, "#3", "critical-b", 40, priority="critical")
         await desk.all_have("PENDING", 86, timeout_seconds=DEADLINE_SECONDS)
         gate.set()
+        await postbox.wait_for(86, timeout_seconds=DEADLINE_SECONDS)
         await desk.all_have("COMPLETE", 86, timeout_seconds=DEADLINE_SECONDS)
     left = postbox.bodies()[1:]
     assert "critical" in str(left[0])
@@ -274,14 +273,15 @@ async def test_critical_ones_come_first_also_of_those_that_wait_in_couchdb(
     kinds = {"postbox": postbox.kind()}
     await desk.map({"#a": {"postbox": "one"}, "#b": {"postbox": "two"}})
     channel = ChannelSettings(concurrency=1)
-    async with running(settings_for(couchdb_settings, kinds, channel, window=5), kinds):
-        await write_many(desk, "#a", "normal-", 30)
-        await desk.all_have("PENDING", 30, timeout_seconds=DEADLINE_SECONDS)
+    async with running(settings_for(couchdb_settings, kinds, channel, window=5, pending_after_seconds=0.02), kinds):
+        await write_many(desk, "#a", "normal-", 20)
+        await desk.all_have("PENDING", 20, timeout_seconds=DEADLINE_SECONDS)
         for n in range(3):
             await desk.write(f"critical-{n}", "#a" if n else "#b", f"critical-{n}", priority="critical")
-        await desk.all_have("PENDING", 33, timeout_seconds=DEADLINE_SECONDS)
+        await desk.all_have("PENDING", 23, timeout_seconds=DEADLINE_SECONDS)
         gate.set()
-        await desk.all_have("COMPLETE", 33, timeout_seconds=DEADLINE_SECONDS)
+        await postbox.wait_for(23, timeout_seconds=DEADLINE_SECONDS)
+        await desk.all_have("COMPLETE", 23, timeout_seconds=DEADLINE_SECONDS)
     bodies = [str(body) for body in postbox.bodies()]
     # Before them only what was in the window when the gate was opened.
     assert max(bodies.index(f"critical-{n}") for n in range(3)) <= 5 + 3
@@ -300,11 +300,12 @@ async def test_many_that_wait_in_couchdb_leave_in_the_order_of_the_feed_whatever
     gate = asyncio.Event()
     postbox.always = after(gate, Sent(None))
     with capture_logs() as logs:
-        async with running(settings_for(couchdb_settings, kinds, window=5), kinds):
+        async with running(settings_for(couchdb_settings, kinds, window=8, pending_after_seconds=0.02), kinds):
             names = [f"{(n * 37) % 60:02}" for n in range(60)]
             await desk.database.bulk([{"_id": name, "content": {"to": "#a", "body": name}} for name in names])
             await desk.all_have("PENDING", 60, timeout_seconds=DEADLINE_SECONDS)
             gate.set()
+            await postbox.wait_for(60, timeout_seconds=DEADLINE_SECONDS)
             await desk.all_have("COMPLETE", 60, timeout_seconds=DEADLINE_SECONDS)
     assert postbox.bodies() == routed(logs)
 
@@ -347,13 +348,15 @@ async def test_what_waits_in_couchdb_is_not_passed_by_what_is_written_after_a_re
     gate = asyncio.Event()
     if cause == "a full window":
         postbox.always = after(gate, Sent(None))
-        settings = settings_for(couchdb_settings, kinds := {"postbox": postbox.kind()}, window=5)
+        settings = settings_for(
+            couchdb_settings, kinds := {"postbox": postbox.kind()}, window=5, pending_after_seconds=0.05
+        )
     else:
         monkeypatch.setattr("router.delivery.lane.LONGEST_WAIT_IN_MEMORY_SECONDS", 0.5)
         channel = ChannelSettings(target_rate_per_second=20)
         settings = settings_for(couchdb_settings, kinds := {"postbox": postbox.kind()}, channel)
     await desk.map({"#a": {"postbox": "one"}})
-    count = 30 if cause == "a full window" else 50
+    count = 20 if cause == "a full window" else 50
     with capture_logs() as logs:
         async with running_until_killed(settings, kinds):
             await write_many(desk, "#a", "old", count)
@@ -411,6 +414,8 @@ async def test_a_fast_drain_spills_nothing(couchdb_settings: CouchDBSettings, de
     settings = settings_for(couchdb_settings, kinds, window=100, pending_after_seconds=20)
     await write_many(desk, "#a", "m", 40)
     async with running(settings, kinds):
+        for box in boxes.values():
+            await box.wait_for(400, timeout_seconds=DEADLINE_SECONDS)
         found = await desk.all_have("COMPLETE", 800, timeout_seconds=DEADLINE_SECONDS)
     assert revisions(found) == 800
     assert all(len(box.arrived) == 400 for box in boxes.values())
@@ -424,13 +429,14 @@ async def test_a_lane_that_stands_still_spills_and_the_other_goes_on(
     boxes["still"].always = after(gate, Sent(None))
     kinds = {name: box.kind(name) for name, box in boxes.items()}
     await desk.map({"#a": {name: ["x", "y"] for name in kinds}})
-    await write_many(desk, "#a", "m", 100)
+    await write_many(desk, "#a", "m", 50)
     async with running(settings_for(couchdb_settings, kinds, window=20), kinds):
-        await boxes["moves"].wait_for(200, timeout_seconds=DEADLINE_SECONDS)
+        await boxes["moves"].wait_for(100, timeout_seconds=DEADLINE_SECONDS)
         assert len(boxes["still"].arrived) == 2
         gate.set()
-        await desk.all_have("COMPLETE", 400, timeout_seconds=DEADLINE_SECONDS)
-    assert len(boxes["still"].arrived) == 200
+        await boxes["still"].wait_for(100, timeout_seconds=DEADLINE_SECONDS)
+        await desk.all_have("COMPLETE", 200, timeout_seconds=DEADLINE_SECONDS)
+    assert len(boxes["still"].arrived) == len(boxes["moves"].arrived) == 100
 
 
 async def test_a_flood_for_a_slow_channel_does_not_hold_up_what_comes_for_another(
@@ -462,7 +468,7 @@ async def test_uncertain_ends_count_against_the_host(
     await desk.map({"#a": {"postbox": [f"t{n}" for n in range(30)]}})
     channel = ChannelSettings(retry=RetrySettings(base_seconds=60), breaker=BreakerSettings(base_seconds=30))
     with capture_logs() as logs:
-        async with running(settings_for(couchdb_settings, kinds, channel), kinds):
+        async with running(settings_for(couchdb_settings, kinds, channel, pending_after_seconds=0.02), kinds):
             await desk.write("m", "#a")
             await desk.all_have("PENDING", 30, timeout_seconds=DEADLINE_SECONDS)
     assert len(postbox.arrived) <= 8
