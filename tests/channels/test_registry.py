@@ -113,7 +113,9 @@ def test_settings_without_a_default_are_named(monkeypatch: pytest.MonkeyPatch) -
     assert said.endswith("the settings of channel 'pigeon' need a default for each field; these have none: coop, loft")
 
 
-@pytest.mark.parametrize("value", [None, PigeonSettings, kind, "pigeon"], ids=["nothing", "settings", "function", "text"])
+@pytest.mark.parametrize(
+    "value", [None, PigeonSettings, kind, "pigeon"], ids=["nothing", "settings", "function", "text"]
+)
 def test_what_is_no_channel_is_told(monkeypatch: pytest.MonkeyPatch, value: object) -> None:
     said = problem(monkeypatch, value)
     assert said == "entry point 'loft:KIND_0' of group router.channels is no router.channels.base.ChannelKind"

@@ -194,12 +194,16 @@ async def test_of_a_message_with_many_targets_those_not_begun_are_cancelled(
     assert {str(d["_id"]) for d in found if d["status"] == "COMPLETE"} == sent
 
 
-async def test_many_deletions_in_one_batch(couchdb_settings: CouchDBSettings, desk: Desk, postbox: Postbox) -> None:
+async def test_many_deletions_in_one_batch(
+    couchdb_settings: CouchDBSettings, desk: Desk, postbox: Postbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The test holds attempts back; what waits behind them is not to go elsewhere for that.
+    monkeypatch.setattr("router.delivery.throttle.SLOW_SECONDS", 60.0)
     gate = asyncio.Event()
     postbox.always = after(gate, Sent(None))
     kinds = {"postbox": postbox.kind()}
     await desk.map({"#a": {"postbox": ["one", "two"]}})
-    names = [f"m{number:03}" for number in range(150)]
+    names = [f"m{number:03}" for number in range(80)]
     async with running(settings_for(couchdb_settings, kinds, window=50), kinds):
         await desk.database.bulk([{"_id": name, "content": {"to": "#a", "body": name}} for name in names])
         await postbox.wait_for(2)
@@ -209,9 +213,9 @@ async def test_many_deletions_in_one_batch(couchdb_settings: CouchDBSettings, de
         await until_cancelled(desk, expected)
         gate.set()
         found = await desk.until(
-            lambda d: len(d) == 300 and not statuses(d)["PENDING"], timeout_seconds=DEADLINE_SECONDS
+            lambda d: len(d) == 160 and not statuses(d)["PENDING"], timeout_seconds=DEADLINE_SECONDS
         )
     complete = {str(d["_id"]) for d in found if d["status"] == "COMPLETE"}
     assert complete == {o.delivery_id for o in postbox.arrived}
     assert {str(d["message_id"]) for d in found if d["status"] == "COMPLETE"} == begun | set(names[-10:])
-    assert statuses(found) == {"COMPLETE": len(complete), "CANCELLED": 300 - len(complete)}
+    assert statuses(found) == {"COMPLETE": len(complete), "CANCELLED": 160 - len(complete)}
