@@ -19,6 +19,8 @@ SLOW_SECONDS = 1.0
 SLOW_PAUSE_SECONDS = 5.0
 """How long it waits there at first; twice as long after each further slow attempt."""
 LONGEST_SLOW_PAUSE_SECONDS = 300.0
+SLOW_PAUSE_SHARE = 2.0
+"""But no longer than so many times what the last one took: a target that is slow by nature is not starved."""
 
 
 class Throttle:
@@ -35,7 +37,8 @@ class Throttle:
         self._breakers: dict[str, Breaker] = {}
         self._lines: dict[tuple[str, bool], WaitingLine] = {}
         self._under_way: dict[str, float] = {}
-        self._slow_streak: dict[str, int] = {}
+        self._slow_streak: dict[str, tuple[int, float]] = {}
+        """How many slow attempts there were in a row, and how long the last one took."""
 
     # --- may it leave now
 
@@ -96,7 +99,7 @@ class Throttle:
         if took < SLOW_SECONDS:
             self._slow_streak.pop(target, None)
         else:
-            self._slow_streak[target] = self._slow_streak.get(target, 0) + 1
+            self._slow_streak[target] = self._slow_streak.get(target, (0, 0.0))[0] + 1, took
         return took
 
     def learn(self, target: str, host: str, outcome: Outcome | None, begun: float, now: float) -> float | None:
@@ -160,7 +163,10 @@ class Throttle:
         since = self._under_way.get(target)
         if since is None or now - since < SLOW_SECONDS:
             return 0.0
-        return min(SLOW_PAUSE_SECONDS * 2.0 ** min(self._slow_streak.get(target, 0), 10), LONGEST_SLOW_PAUSE_SECONDS)
+        if target not in self._slow_streak:
+            return SLOW_PAUSE_SECONDS
+        count, took = self._slow_streak[target]
+        return min(SLOW_PAUSE_SECONDS * 2.0 ** min(count, 10), LONGEST_SLOW_PAUSE_SECONDS, SLOW_PAUSE_SHARE * took)
 
     def append(self, target: str, earliest: datetime, *, is_critical: bool) -> datetime:
         """When a new delivery that must wait in CouchDB is due: behind those of its target that wait there already, at the
