@@ -246,7 +246,8 @@ class Engine:
         try:
             async with asyncio.timeout(LAST_WRITES_SECONDS):
                 await self.recorder.flush()
-                if not self.is_of_another_database:
+                # Whose lease is lost must not write over what its successor has noted.
+                if not self.is_of_another_database and self._may_send():
                     await self._save(ended_cleanly=True)
         except (TimeoutError, CouchError) as error:
             log.warning(

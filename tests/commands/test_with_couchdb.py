@@ -85,8 +85,9 @@ async def test_without_a_good_mapping_there_is_nothing_to_go_by(
 
 
 async def test_route_marks_what_it_cannot_reach_and_warns_of_what_is_odd(
-    database: Database, desk: Desk, capsys: Captured
+    database: Database, desk: Desk, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
     await desk.map({"#a": {"mail": "x", "off": "y"}, "#b": {"mail": "x", "pager": "z" * 100}})
 
     async def route(group: str, expect: str | None = None) -> int:
