@@ -12,7 +12,7 @@ from router.channels.base import Channel, Outcome, Rejected, Retry, Sent, Uncert
 from router.delivery.job import Job
 from router.delivery.recorder import Recorder
 from router.delivery.throttle import Throttle
-from router.delivery.verdict import NAMES, conclude, expire, fail
+from router.delivery.verdict import NAMES, cancel, conclude, expire
 from router.documents.delivery import Attempt, Delivery, Status
 from router.documents.timestamps import utc_now
 from router.metrics import Metrics
@@ -70,7 +70,7 @@ class Attempts:
         delivery = job.delivery
         began = utc_now()
         if job.is_cancelled:
-            fail(delivery, "message_deleted", "the message document was deleted", began, Status.CANCELLED)
+            cancel(delivery, began)
             return None
         if job.expires_at is not None and job.expires_at <= began:
             expire(delivery, job.expires_at, began)

@@ -17,8 +17,9 @@ from router.delivery.job import Job
 from router.delivery.lane import Lane
 from router.delivery.reading_back import read_back
 from router.delivery.recorder import Recorder
-from router.delivery.verdict import fail, interrupted, open_intent, was_attempted
-from router.documents.delivery import Delivery, Status
+from router.delivery.verdict import cancel, fail, interrupted, open_intent, was_attempted
+from router.delivery.waiting import wait_for
+from router.documents.delivery import Delivery
 from router.documents.json_types import JsonObject, JsonValue
 from router.documents.message import MessageDocument
 from router.documents.problems import problems_of
@@ -134,13 +135,8 @@ class Backlog:
             until_due = (self._next - utc_now()).total_seconds()
             # A full lane is looked at again soon: it tells nobody when it gets room.
             seconds = min(seconds, max(until_due, 0.0 if self._lane.has_much_room else FULL_LANE_SECONDS))
-        if seconds <= 0:
-            return
-        try:
-            async with asyncio.timeout(seconds):
-                await self._kick.wait()
-        except TimeoutError:
-            return
+        if seconds > 0:
+            await wait_for(self._kick, seconds)
 
     async def _rows(self, part: int, limit: int) -> list[ViewRow]:
         """What waits, in the order in which it is due."""
@@ -263,7 +259,7 @@ class Backlog:
         now = utc_now()
         document = messages.get(delivery.message_id)
         if document is None:
-            fail(delivery, "message_deleted", "the message document was deleted", now, Status.CANCELLED)
+            cancel(delivery, now)
             return None
         intent = open_intent(delivery)
         if intent is not None:

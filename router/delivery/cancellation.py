@@ -8,7 +8,7 @@ from router.couch.patience import Patience
 from router.delivery.dispatcher import Dispatcher
 from router.delivery.reading_back import read_back
 from router.delivery.recorder import Recorder
-from router.delivery.verdict import fail
+from router.delivery.verdict import cancel
 from router.documents.delivery import Status
 from router.documents.timestamps import utc_now
 
@@ -48,9 +48,5 @@ class Cancellation:
             # What is in a lane's window is being attempted; what comes of that is seen when it would be tried again.
             if delivery.status.is_final or self._dispatcher.holds(delivery.channel, delivery.id):
                 continue
-            fail(delivery, "message_deleted", "the message document was deleted", utc_now(), Status.CANCELLED)
-            await self._recorder.submit(delivery, _nothing)
-
-
-def _nothing() -> None:
-    """Nobody waits for it."""
+            cancel(delivery, utc_now())
+            await self._recorder.submit(delivery)

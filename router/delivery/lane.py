@@ -17,6 +17,7 @@ from router.delivery.slots import Slots
 from router.delivery.target_queue import TargetQueue
 from router.delivery.throttle import Throttle
 from router.delivery.verdict import was_attempted
+from router.delivery.waiting import wait_for
 from router.delivery.window import Window
 from router.documents.timestamps import utc_now
 from router.metrics import Metrics
@@ -197,7 +198,7 @@ class Lane:
     async def wait_for_room(self, timeout_seconds: float) -> None:
         """Until a delivery has left the window, but not longer than this."""
         self._room_news.clear()
-        await _wait(self._room_news, timeout_seconds)
+        await wait_for(self._room_news, timeout_seconds)
 
     async def cancel(self, message_id: str) -> None:
         """The message was deleted: what of it has not been begun ends `CANCELLED`."""
@@ -327,7 +328,7 @@ class Lane:
 
     async def _rest(self, seconds: float, news: asyncio.Event | None = None) -> None:
         """Wait so long; shorter when `news` come, or when the lane stops."""
-        await _wait(self._stopping if news is None else news, seconds)
+        await wait_for(self._stopping if news is None else news, seconds)
 
     def _breaker_moved(self) -> None:
         self._breaker_news.set()
@@ -393,11 +394,3 @@ class Lane:
 
 def _is_pause(outcome: Outcome | None) -> bool:
     return isinstance(outcome, Retry) and outcome.pauses is not None
-
-
-async def _wait(event: asyncio.Event, timeout_seconds: float) -> None:
-    try:
-        async with asyncio.timeout(timeout_seconds):
-            await event.wait()
-    except TimeoutError:
-        return

@@ -1,6 +1,7 @@
 """Pure: whether a message may have been routed before, so that CouchDB must be asked for its delivery documents."""
 
 from router.documents.delivery import PREFIX
+from router.recent import Recent
 
 REMEMBERED = 20_000
 """Of so many ids it is known that they were seen not long ago, of messages and of deliveries each."""
@@ -18,8 +19,8 @@ class Novelty:
 
     def __init__(self) -> None:
         self._rows_in_doubt = 0
-        self._messages: dict[str, None] = {}
-        self._written: dict[str, None] = {}
+        self._messages = Recent(REMEMBERED)
+        self._written = Recent(REMEMBERED)
 
     def opened(self, old_rows: int) -> None:
         """The feed was opened; at most so many of the rows that follow are old."""
@@ -27,25 +28,19 @@ class Novelty:
 
     def is_new(self, message_id: str, rev: str | None) -> bool:
         """Whether the message cannot have delivery documents."""
-        return not self._rows_in_doubt and (rev or "").startswith("1-") and message_id not in self._messages
+        return not self._rows_in_doubt and (rev or "").startswith("1-") and not self._messages.has(message_id)
 
     def routed(self, message_id: str) -> None:
         """The message has been routed."""
-        _remember(self._messages, message_id)
+        self._messages.add(message_id)
 
     def wrote(self, delivery_id: str) -> None:
         """We have written this delivery document."""
-        _remember(self._written, delivery_id)
+        self._written.add(delivery_id)
 
     def passed(self, row_id: str) -> None:
         """A row has passed; it is not in doubt any more what it was."""
         if self._rows_in_doubt:
             self._rows_in_doubt -= 1
-        if row_id.startswith(PREFIX) and row_id not in self._written:
+        if row_id.startswith(PREFIX) and not self._written.has(row_id):
             self._rows_in_doubt = ROWS_IN_DOUBT
-
-
-def _remember(ids: dict[str, None], new: str) -> None:
-    ids[new] = None
-    if len(ids) > REMEMBERED:
-        del ids[next(iter(ids))]

@@ -30,6 +30,10 @@ REFUSED_PAUSE_SECONDS = 5.0
 """Pause before a document that CouchDB refused is offered again."""
 
 
+def _nothing() -> None:
+    """Nobody waits for it."""
+
+
 @dataclass(eq=False, slots=True)
 class _Write:
     delivery: Delivery
@@ -53,7 +57,7 @@ class Recorder:
         self._idle.set()
         self._complaint = Complaint("writing a delivery document")
 
-    async def submit(self, delivery: Delivery, then: Callable[[], None]) -> None:
+    async def submit(self, delivery: Delivery, then: Callable[[], None] = _nothing) -> None:
         """Have `delivery` written, and `then()` called once it stands in CouchDB. Waits only while there is no room."""
         while len(self._waiting) >= MAX_WAITING and delivery.id not in self._waiting:
             self._room.clear()

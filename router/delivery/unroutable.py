@@ -16,7 +16,8 @@ from router.delivery.intake import delete_delivery
 from router.delivery.job import Job
 from router.delivery.reading_back import read_back
 from router.delivery.recorder import Recorder
-from router.delivery.verdict import fail
+from router.delivery.verdict import cancel, fail
+from router.delivery.waiting import wait_for
 from router.documents.delivery import Delivery, Status
 from router.documents.json_types import JsonObject, JsonValue
 from router.documents.timestamps import utc_now
@@ -57,11 +58,7 @@ class Unroutable:
         while True:
             self._mapping.changed.clear()
             await self._look()
-            try:
-                async with asyncio.timeout(SWEEP_SECONDS):
-                    await self._mapping.changed.wait()
-            except TimeoutError:
-                continue
+            await wait_for(self._mapping.changed, SWEEP_SECONDS)
 
     async def _look(self) -> None:
         start: JsonValue = ["unroutable"]
@@ -110,7 +107,7 @@ class Unroutable:
     async def _route(self, waiting: Delivery, document: JsonObject | None) -> None:
         now = utc_now()
         if document is None:
-            fail(waiting, "message_deleted", "the message document was deleted", now, Status.CANCELLED)
+            cancel(waiting, now)
             await self._recorder.write(waiting)
             return
         routed = route(document, self._mapping.current, now, waiting.groups)

@@ -93,6 +93,11 @@ def fail(delivery: Delivery, code: str, reason: str, now: datetime, status: Stat
     _end(delivery, status, DeliveryError(code=code, reason=reason))
 
 
+def cancel(delivery: Delivery, now: datetime) -> None:
+    """End a delivery whose message was deleted before it went out."""
+    fail(delivery, "message_deleted", "the message document was deleted", now, Status.CANCELLED)
+
+
 def interrupted(delivery: Delivery, began: datetime, now: datetime, *, hold: bool) -> None:
     """Write into a delivery that a router began an attempt at `began` and did not live to see its end. Under `hold` that
     ends it."""

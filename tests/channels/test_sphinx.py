@@ -8,9 +8,9 @@ import pytest
 from router.channels.base import Outcome, Rejected, Retry, Scope, Sent, Uncertain, Waiting
 from router.channels.sphinx import KIND
 from router.channels.sphinx.channel import ADD_AGAIN_SECONDS, SphinxChannel
-from router.channels.sphinx.recent import Recent
 from router.documents.json_types import JsonValue
 from router.documents.message import Content, Link
+from router.recent import Recent
 from router.rendering.rendered import Rendered
 from router.settings import SphinxSettings
 from tests.channels.fixed_content import FixedContent, outgoing

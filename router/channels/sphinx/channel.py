@@ -8,7 +8,6 @@ from router.channels.base import ChannelKind, CheckResult, Outcome, Outgoing, Re
 from router.channels.credentials import base_url_problem, token_problem
 from router.channels.http import ATTEMPT_SHARE, HttpClient, Reply
 from router.channels.no_reply import NoReply, unanswered
-from router.channels.sphinx.recent import Recent
 from router.channels.sphinx.targets import CHANNEL, parse_target, person_of
 from router.channels.sphinx.verdicts import (
     LOOK_STATUSES,
@@ -23,6 +22,7 @@ from router.channels.sphinx.verdicts import (
 )
 from router.documents.json_types import JsonValue
 from router.documents.timestamps import utc_now
+from router.recent import Recent
 from router.settings import SphinxSettings
 
 ADD_AGAIN_SECONDS: Final = 600.0

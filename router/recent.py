@@ -1,17 +1,18 @@
-"""Remembers the latest few keys, each for a while: what one attempt has to tell the next within one life of the router."""
+"""Remembers the latest few keys, each for a while or until it is pushed out."""
 
+import math
 from collections import OrderedDict
 
 
 class Recent:
     """At most `limit` keys, the oldest forgotten first, none older than `seconds`."""
 
-    def __init__(self, limit: int, seconds: float) -> None:
+    def __init__(self, limit: int, seconds: float = math.inf) -> None:
         self._limit = limit
         self._seconds = seconds
         self._added: OrderedDict[str, float] = OrderedDict()
 
-    def add(self, key: str, now: float) -> None:
+    def add(self, key: str, now: float = 0.0) -> None:
         """Remember `key` from `now` (a monotonic clock, seconds) on."""
         self._added[key] = now
         self._added.move_to_end(key)
@@ -22,7 +23,7 @@ class Recent:
         """Forget `key`."""
         self._added.pop(key, None)
 
-    def has(self, key: str, now: float) -> bool:
+    def has(self, key: str, now: float = 0.0) -> bool:
         """Whether `key` was added within the last `seconds`."""
         added = self._added.get(key)
         return added is not None and now - added < self._seconds
