@@ -77,6 +77,7 @@ class Engine:
         self.is_of_another_database = False
         """Whether the run ended because the database was dropped and made again."""
         self._novelty = Novelty()
+        self._novelty.opened(start.old_rows)
         self.recorder = Recorder(database, patience, metrics, self._novelty)
         self.feed = Feed(
             settings.couchdb,
@@ -183,14 +184,14 @@ class Engine:
         """Take in what the feed gives, until it is that of another database."""
         async with aclosing(self.feed.batches()) as batches:
             self._listen()
-            openings, position = 0, self._start.since
+            openings, position = 1, self._start.since
             async for batch in batches:
                 self._listens = False
                 if batch.recreated:
                     # Nothing that is in memory goes for another database, the position in the feed least of all.
                     self.is_of_another_database = True
                     return
-                if openings != self.feed.openings:
+                if self.feed.openings > openings:
                     openings = self.feed.openings
                     self._novelty.opened(await old_rows(self._database, self._patience, position))
                 await intake.take(batch)

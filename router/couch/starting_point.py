@@ -29,6 +29,8 @@ class StartingPoint:
     """0, "now", or a seq of the database."""
     identity: str
     """See `Database.identity`."""
+    old_rows: int
+    """At most so many of the rows that follow were there before."""
     rows_in_doubt: int
     """Of the rows that follow, so many may have been read by a router that ended without warning, and what it did about
     them is known only where there is a document."""
@@ -39,40 +41,40 @@ async def find_starting_point(database: Database, patience: Patience, first_sinc
     one. Waits while CouchDB is away."""
     identity = await patience.until_done("asking which database this is", database.identity)
     checkpoint = await patience.until_done("reading the checkpoint", partial(load_checkpoint, database))
-    point = await _point(database, patience, checkpoint, identity, first_since)
-    since = None if checkpoint is None or checkpoint.identity != identity else checkpoint.seq
+    since, had_warning = _since(checkpoint, identity, first_since)
+    old = await old_rows(database, patience, since)
+    if not had_warning:
+        log.info("the last run ended without warning", changes_since=old)
+    place = None if checkpoint is None or checkpoint.identity != identity else checkpoint.seq
     try:
         await patience.until_done(
-            "saving the checkpoint", lambda: save_checkpoint(database, Checkpoint(since, identity, ended_cleanly=False))
+            "saving the checkpoint", lambda: save_checkpoint(database, Checkpoint(place, identity, ended_cleanly=False))
         )
     except (Conflict, Refused) as error:
         log.warning("the checkpoint cannot be saved; routing goes on", reason=str(error))
-    return point
+    return StartingPoint(since, identity, old, 0 if had_warning else old)
 
 
-async def _point(
-    database: Database, patience: Patience, checkpoint: Checkpoint | None, identity: str, first_since: JsonValue
-) -> StartingPoint:
+def _since(checkpoint: Checkpoint | None, identity: str, first_since: JsonValue) -> tuple[JsonValue, bool]:
+    """Where to begin, and whether all is known that an earlier router did from there on."""
     if checkpoint is None:
         log.info("no checkpoint yet", since=first_since)
-        return StartingPoint(first_since, identity, 0)
+        return first_since, True
     if checkpoint.identity != identity:
         log.warning(
             "the database was dropped and made again since the last run; starting from its beginning, "
             "deliveries that have a document are not made again"
         )
-        return StartingPoint(0, identity, 0)
+        return 0, True
     since = first_since if checkpoint.seq is None else checkpoint.seq
-    if checkpoint.ended_cleanly or since == "now":
-        return StartingPoint(since, identity, 0)
-    rows = await old_rows(database, patience, since)
-    log.info("the last run ended without warning", changes_since=rows)
-    return StartingPoint(since, identity, rows)
+    return since, checkpoint.ended_cleanly or since == "now"
 
 
 async def old_rows(database: Database, patience: Patience, since: JsonValue) -> int:
     """At most so many of the rows that follow `since` were there before this moment. 0 only when none was. Waits while
     CouchDB is away."""
+    if since == "now":
+        return 0
     try:
         behind = await patience.until_done("asking how far the feed is", lambda: database.changes_behind(since))
     except Refused:

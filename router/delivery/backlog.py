@@ -113,7 +113,7 @@ class Backlog:
         deliveries do not wait for those of an earlier run."""
         try:
             async with asyncio.timeout(PRIME_TIMEOUT_SECONDS):
-                rows = await self._rows(ORDINARY, PRIME_ROWS) + await self._rows(CRITICAL, PRIME_ROWS)
+                rows = await self._rows(["lane", self._lane.name], PRIME_ROWS)
         except (TimeoutError, CouchError):
             return
         for row in rows:
@@ -138,9 +138,8 @@ class Backlog:
         if seconds > 0:
             await wait_for(self._kick, seconds)
 
-    async def _rows(self, part: int, limit: int) -> list[ViewRow]:
-        """What waits, in the order in which it is due."""
-        start: list[JsonValue] = ["lane", self._lane.name, part]
+    async def _rows(self, start: list[JsonValue], limit: int) -> list[ViewRow]:
+        """What the index has from `start` on, as far as that is what the keys begin with."""
         return await self._database.view(
             design.NAME, design.UNFINISHED, start_key=start, end_key=[*start, {}], limit=limit
         )
@@ -155,7 +154,9 @@ class Backlog:
         self._next = None
         critical, ordinary = await asyncio.gather(
             *(
-                self._ask("reading the deliveries that wait", partial(self._rows, part, limit))
+                self._ask(
+                    "reading the deliveries that wait", partial(self._rows, ["lane", self._lane.name, part], limit)
+                )
                 for part in (CRITICAL, ORDINARY)
             )
         )

@@ -43,11 +43,6 @@ class Watermark:
         ticket.open -= 1
         self._advance()
 
-    def restart(self, position: JsonValue) -> None:
-        """Forget all rows: the feed has begun again at `position`."""
-        self._position = position
-        self._rows.clear()
-
     def _advance(self) -> None:
         while self._rows and self._rows[0].open <= 0:
             seq = self._rows.popleft().seq

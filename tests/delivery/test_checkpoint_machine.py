@@ -149,7 +149,7 @@ class Router:
         """The database is another one: what was begun for the old one says nothing about its rows, and is forgotten."""
         self.generation += 1
         self.place = 0
-        self.mark.restart(f"0-{self.generation}")
+        self.mark = Watermark(f"0-{self.generation}")
         self.open.clear()
         self.lane.clear()
         self.recording.clear()

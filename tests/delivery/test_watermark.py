@@ -57,17 +57,6 @@ def test_a_seq_may_be_any_json_and_is_given_back_as_it_is(seq: JsonValue) -> Non
     assert mark.position == seq
 
 
-def test_tickets_from_before_a_restart_move_nothing() -> None:
-    mark = Watermark(0)
-    old = mark.add("1-a", 1)
-    mark.restart("0-z")
-    new = mark.add("1-b", 1)
-    mark.close(old)
-    assert (mark.position, mark.rows_open) == ("0-z", 1)
-    mark.close(new)
-    assert (mark.position, mark.rows_open) == ("1-b", 0)
-
-
 class AgainstAModel(RuleBasedStateMachine):
     """Rows in any order of adding and closing, beside a list that simply remembers them all."""
 
@@ -76,7 +65,6 @@ class AgainstAModel(RuleBasedStateMachine):
         self.start = start
         self.mark = Watermark(start)
         self.rows: list[tuple[JsonValue, Ticket, int]] = []
-        self.stale: list[Ticket] = []
 
     @rule(has_seq=st.booleans(), count=st.integers(0, 3))
     def add(self, has_seq: bool, count: int) -> None:
@@ -90,17 +78,6 @@ class AgainstAModel(RuleBasedStateMachine):
         seq, ticket, left = self.rows[number]
         self.rows[number] = (seq, ticket, left - 1)
         self.mark.close(ticket)
-
-    @rule(start=st.sampled_from([0, "9-b"]))
-    def restart(self, start: JsonValue) -> None:
-        self.stale += [ticket for _, ticket, left in self.rows if left]
-        self.rows, self.start = [], start
-        self.mark.restart(start)
-
-    @precondition(lambda self: bool(self.stale))
-    @rule()
-    def close_a_stale_one(self) -> None:
-        self.mark.close(self.stale.pop())
 
     @invariant()
     def it_stands_at_the_end_of_what_is_done_without_a_gap(self) -> None:

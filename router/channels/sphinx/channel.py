@@ -51,7 +51,7 @@ class SphinxChannel:
         self._added = Recent(REMEMBERED, ADD_AGAIN_SECONDS)
         # The delivery keeps its reference when a look at it showed that the message has to be sent anew. Forgetting this
         # in a restart costs one more look.
-        self._settled = Recent(REMEMBERED, float("inf"))
+        self._settled = Recent(REMEMBERED)
 
     async def send(self, outgoing: Outgoing) -> Outcome:
         """Ask what became of a message that was PENDING; else find (or add) the contact, and send once its key is there."""
