@@ -27,3 +27,7 @@ class Recent:
         """Whether `key` was added within the last `seconds`."""
         added = self._added.get(key)
         return added is not None and now - added < self._seconds
+
+    def count(self, now: float = 0.0) -> int:
+        """How many were added within the last `seconds`."""
+        return sum(now - added < self._seconds for added in self._added.values())

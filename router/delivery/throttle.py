@@ -9,10 +9,14 @@ from router.delivery.breaker import Breaker, State
 from router.delivery.bucket import TokenBucket
 from router.delivery.line import WaitingLine
 from router.delivery.pace import Pace
+from router.recent import Recent
 from router.settings import ChannelSettings
 
 FORGET_PAST = 1000
 """How many targets' rates are kept before the idle ones are swept out."""
+
+REMEMBERED_TARGETS = 10_000
+"""Of so many targets it is known when they were last sent something."""
 
 SLOW_SECONDS = 1.0
 """An attempt that takes longer is slow: what is queued behind it waits elsewhere."""
@@ -21,6 +25,13 @@ SLOW_PAUSE_SECONDS = 5.0
 LONGEST_SLOW_PAUSE_SECONDS = 300.0
 SLOW_PAUSE_SHARE = 2.0
 """But no longer than so many times what the last one took: a target that is slow by nature is not starved."""
+
+QUIET_SECONDS = 10.0
+"""A target that was sent nothing for so long, and is refused as too fast, was not too fast itself: the whole channel was."""
+WIDE_TARGETS = 3
+"""Of so many targets that must be said within QUIET_SECONDS: each may have other senders than us."""
+WIDE_SECONDS = 600.0
+"""For so long after such a refusal, refusals of single targets are taken to speak of the whole channel."""
 
 
 class Throttle:
@@ -37,6 +48,11 @@ class Throttle:
         self._breakers: dict[str, Breaker] = {}
         self._lines: dict[tuple[str, bool], WaitingLine] = {}
         self._under_way: dict[str, float] = {}
+        self._last_begun = Recent(REMEMBERED_TARGETS, QUIET_SECONDS)
+        self._was_quiet = Recent(REMEMBERED_TARGETS)
+        """The targets that were sent nothing for a while before their last attempt."""
+        self._refused_though_quiet = Recent(WIDE_TARGETS, QUIET_SECONDS)
+        self._wide_until = float("-inf")
         self._slow_streak: dict[str, tuple[int, float]] = {}
         """How many slow attempts there were in a row, and how long the last one took."""
 
@@ -76,6 +92,11 @@ class Throttle:
     def begin(self, target: str, host: str, now: float) -> None:
         """An attempt for the target begins."""
         self._under_way[target] = now
+        if self._last_begun.has(target, now):
+            self._was_quiet.discard(target)
+        else:
+            self._was_quiet.add(target)
+        self._last_begun.add(target, now)
         self._pace.begin(now)
         if self._bucket is not None:
             self._bucket.take(now)
@@ -135,7 +156,7 @@ class Throttle:
         """The other side asked the attempt that began at `begun` to slow down: the target, or the whole channel, pauses for
         so many seconds, and goes on at the rate that this teaches."""
         asked = self._settings.retry.base_seconds if outcome.after_seconds is None else outcome.after_seconds
-        if outcome.pauses is Scope.TARGET:
+        if outcome.pauses is Scope.TARGET and not self._is_wide(target, now):
             if target not in self._paces:
                 if len(self._paces) >= FORGET_PAST:
                     self._paces = {t: pace for t, pace in self._paces.items() if not pace.is_idle(now)}
@@ -145,6 +166,15 @@ class Throttle:
         else:
             self._pace.refused(now, begun, asked)
         return asked
+
+    def _is_wide(self, target: str, now: float) -> bool:
+        """Whether a refusal that speaks of a target speaks of the whole channel: where many targets share a limit, the other
+        side names the one that happened to be next."""
+        if self._was_quiet.has(target):
+            self._refused_though_quiet.add(target, now)
+            if self._refused_though_quiet.count(now) >= WIDE_TARGETS:
+                self._wide_until = now + WIDE_SECONDS
+        return now < self._wide_until
 
     # --- targets that are slow, and what waits in CouchDB
 

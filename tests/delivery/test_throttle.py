@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from router.channels.base import Outcome, Rejected, Retry, Scope, Sent, Uncertain, Waiting
 from router.delivery.throttle import (
     FORGET_PAST,
+    QUIET_SECONDS,
     SLOW_PAUSE_SECONDS,
     SLOW_SECONDS,
+    WIDE_TARGETS,
     Throttle,
 )
 from router.settings import BreakerSettings, ChannelSettings, RetrySettings
@@ -130,6 +132,36 @@ def test_after_the_pause_it_goes_on_at_a_rate_and_not_in_a_burst(scope: Scope) -
     assert one.target_seconds("x", now) == one.channel_seconds(now) == 0
     attempt(one, Sent(None), now)
     assert max(one.target_seconds("x", now), one.channel_seconds(now)) > 0.01
+
+
+TOO_FAST = Retry("slow down", after_seconds=2, pauses=Scope.TARGET)
+
+
+def test_quiet_targets_that_are_refused_one_after_the_other_share_a_limit() -> None:
+    one = throttle()
+    for number in range(WIDE_TARGETS):
+        assert one.channel_seconds(number / 10) == 0
+        attempt(one, TOO_FAST, number / 10, target=f"t{number}")
+    assert one.channel_seconds(0.5) > 1
+    # From then on, whoever it is that is refused.
+    attempt(one, TOO_FAST, 60, target="t0")
+    assert one.channel_seconds(60.5) > 1
+
+
+def test_one_that_was_sent_something_a_moment_before_may_have_been_too_fast_itself() -> None:
+    one = throttle()
+    for number in range(3 * WIDE_TARGETS):
+        attempt(one, Sent(None), number / 10, target=f"t{number}")
+        attempt(one, TOO_FAST, number / 10 + 0.05, target=f"t{number}")
+    assert one.channel_seconds(1) == 0
+    assert one.target_seconds("t0", 1) > 0
+
+
+def test_now_and_then_one_of_them_says_nothing_of_the_others() -> None:
+    one = throttle()
+    for number in range(3 * WIDE_TARGETS):
+        attempt(one, TOO_FAST, number * QUIET_SECONDS, target=f"t{number}")
+    assert one.channel_seconds(3 * WIDE_TARGETS * QUIET_SECONDS) == 0
 
 
 def test_a_429_that_does_not_say_for_how_long_pauses_as_the_settings_say() -> None:
