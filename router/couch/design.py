@@ -46,11 +46,14 @@ def design_document(mapping_id: str, roles: Roles = ROLES) -> JsonObject:
     """`_design/router` as it should stand in the database, without `_rev`.
 
     `mapping_id` and the roles are data that the function reads from its design document: no text is put into code.
-    `content_hash` names this very content.
+    `content_hash` names this very content. CouchDB is told not to bring the indexes up to date by itself after each few
+    writes (docs.couchdb.org, "Creating and Structuring Indexes", `autoupdate`): while many deliveries are written, that takes
+    it longer than to write them. The running router asks often enough that they are never far behind.
     """
     document: JsonObject = {
         "_id": DESIGN_ID,
         "language": "javascript",
+        "autoupdate": False,
         "settings": {"mapping_id": mapping_id, "admin_role": roles.admin, "router_role": roles.router},
         "validate_doc_update": function_text("validate_doc_update"),
         "views": {
