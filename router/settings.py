@@ -164,7 +164,7 @@ class EmailSettings(ChannelSettings):
     list_id_domain: str | None = Field(
         None, description="Domain of the List-Id made from the group; the sender's by default."
     )
-    concurrency: Count = Field(4, description="Connections kept open, one mail at a time on each.")
+    concurrency: Count = Field(8, description="Connections kept open, one mail at a time on each.")
     idle_seconds: Seconds = Field(60, description="How long an unused connection is kept open.")
     connect_timeout_seconds: Seconds = Field(10, description="How long connecting and logging in may take.")
 
@@ -261,8 +261,8 @@ class Settings(BaseSettings):
     )
     pending_after_seconds: Seconds = Field(
         1,
-        description="How long a first attempt may take before its delivery is written down as PENDING; five times as long where "
-        "it waits its turn.",
+        description="How long a first attempt may take before its delivery is written down as PENDING; thirty times as long "
+        "where it waits its turn.",
     )
     grace_seconds: Seconds = Field(
         10, description="How long sends in flight may take to end when the router is stopped."

@@ -26,7 +26,7 @@ def test_every_variable_has_a_row_with_its_default_and_meaning() -> None:
     assert rows["ROUTER_COUCHDB__DATABASE"].startswith("`notifications` | Database that holds")
     assert rows["ROUTER_SLACK__ALLOW_WEBHOOKS"].startswith("`true` | ")
     assert rows["ROUTER_SLACK__WEBHOOK_HOSTS"].startswith("`hooks.slack.com,hooks.slack-gov.com` | ")
-    assert rows["ROUTER_EMAIL__CONCURRENCY"].startswith("`4` | ")
+    assert rows["ROUTER_EMAIL__CONCURRENCY"].startswith("`8` | ")
     assert rows["ROUTER_MATRIX__CONCURRENCY"].startswith("`8` | ")
     assert rows["ROUTER_EMAIL__HOST"] == " | SMTP server."
     assert rows["ROUTER_SLACK__BOT_TOKEN"].startswith(" | Bot token")

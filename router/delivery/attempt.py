@@ -61,8 +61,41 @@ class Attempts:
         self.cut_off: list[Job] = []
         """Those that were cut off from outside, in the middle of an attempt, which stands in the delivery, or right before it
         left; they are to be recorded."""
+        self.announced: dict[str, Job] = {}
+        """Those whose documents say that an attempt begins, which has not been made yet."""
         self.on_breaker: Callable[[], None] = lambda: None
         """Called when a breaker has opened or closed."""
+
+    def must_announce(self, job: Job) -> bool:
+        """Whether the delivery's document must say beforehand that an attempt begins, and may say so before its turn comes.
+        Under `hold` it says so at the last moment: what a crash leaves like this an admin has to judge."""
+        return job.announced_at is None and self._settings.on_uncertain != "hold" and self._must_say_so_first(job)
+
+    async def announce(self, job: Job, on_intent: Callable[[Job], None]) -> None:
+        """Have the delivery's document say that an attempt begins, before the bytes leave: so a crash in between is seen for
+        what it is. `on_intent` as for `make`."""
+        began = utc_now()
+        _begin_in(job.delivery, began)
+        try:
+            await self._recorder.write(job.delivery)
+        except asyncio.CancelledError:
+            # Nothing has left, so nothing is uncertain.
+            job.delivery.attempts.pop()
+            self.cut_off.append(job)
+            raise
+        job.announced_at = began
+        self.announced[job.delivery.id] = job
+        on_intent(job)
+
+    def withdraw(self, job: Job) -> bool:
+        """The attempt that was announced is not made, which the document does not say yet. False when none was."""
+        if self.announced.pop(job.delivery.id, None) is None:
+            return False
+        job.delivery.attempts = [
+            a for a in job.delivery.attempts if not (a.outcome == "started" and a.at == job.announced_at)
+        ]
+        job.announced_at = None
+        return True
 
     async def make(self, job: Job, on_intent: Callable[[Job], None]) -> Outcome | None:
         """Make one attempt and write its outcome into the delivery. None when there was nothing to attempt any more.
@@ -70,22 +103,17 @@ class Attempts:
         delivery = job.delivery
         began = utc_now()
         if job.is_cancelled:
+            self.withdraw(job)
             cancel(delivery, began)
             return None
         if job.expires_at is not None and job.expires_at <= began:
+            self.withdraw(job)
             expire(delivery, job.expires_at, began)
             return None
-        if self._must_say_so_first(job):
-            # Written before the bytes leave, so that a crash in between is seen for what it is.
-            _begin_in(delivery, began)
-            try:
-                await self._recorder.write(delivery)
-            except asyncio.CancelledError:
-                # Nothing has left, so nothing is uncertain.
-                delivery.attempts.pop()
-                self.cut_off.append(job)
-                raise
-            on_intent(job)
+        if job.announced_at is None and self._must_say_so_first(job):
+            await self.announce(job, on_intent)
+        began, job.announced_at = job.announced_at or began, None
+        self.announced.pop(delivery.id, None)
         target, host, begun = job.target.identity, job.target.host, self._now()
         if not delivery.attempts and job.came_at is not None:
             self._metrics.on_the_wire(self._name, begun - job.came_at)

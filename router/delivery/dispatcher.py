@@ -101,19 +101,21 @@ class Dispatcher:
             del self._last_made[next(iter(self._last_made))]
 
     async def _offer_in_time(self, lane: Lane, job: Job) -> bool:
-        # What goes through CouchDB costs two more writes and is read twice. It pays to wait, as long as nobody else does.
-        while lane.is_moving and not self._is_another_low(lane):
+        # What goes through CouchDB costs two more writes and is read twice.
+        while lane.is_worth_waiting_for(others_are_idle=self._are_others_idle(lane)):
             await lane.wait_for_room(ROOM_POLL_SECONDS)
             if lane.offer(job):
                 return True
         return False
 
-    def _is_another_low(self, full: Lane) -> bool:
-        return any(
-            lane.is_low and self._handed - self._last_handed.get(name, -RECENT_DELIVERIES) < RECENT_DELIVERIES
+    def _are_others_idle(self, full: Lane) -> bool:
+        """Whether what is still in the feed may be for a lane that has nothing to do."""
+        others = [
+            lane
             for name, lane in self.lanes.items()
-            if lane is not full
-        )
+            if lane is not full and self._handed - self._last_handed.get(name, -RECENT_DELIVERIES) < RECENT_DELIVERIES
+        ]
+        return not others or any(lane.is_idle for lane in others)
 
     async def cancel(self, message_id: str) -> None:
         """The message was deleted: what of it waits in memory ends `CANCELLED`."""

@@ -24,6 +24,8 @@ class Job:
     """Whether its document is on its way to CouchDB, or there."""
     came_at: float | None = None
     """When the feed brought its message, by the event loop's clock; None for what was read back from CouchDB."""
+    announced_at: datetime | None = None
+    """Since when its document says that an attempt begins, which has not been made yet."""
     attempt_began_at: datetime | None = None
     """When the attempt that is under way began; None while there is none."""
     is_cancelled: bool = False

@@ -1,7 +1,6 @@
 """One channel's lane: a bounded window of deliveries, in order for each target, many targets side by side."""
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
@@ -11,6 +10,7 @@ import structlog
 
 from router.channels.base import Outcome, Retry
 from router.delivery.attempt import Attempts, OpenChannel
+from router.delivery.flow import Flow
 from router.delivery.job import Job
 from router.delivery.recorder import Recorder
 from router.delivery.slots import Slots
@@ -28,11 +28,10 @@ LONGEST_WAIT_IN_MEMORY_SECONDS = 5.0
 """A delivery that must wait longer than this waits in CouchDB, where it takes no place in the window."""
 SWEEP_SECONDS = 0.25
 """How often first attempts that take long are looked for."""
-QUEUED_FACTOR = 5
+QUEUED_FACTOR = 30
 """What waits its turn is written down as PENDING after so many times the time that an attempt may take before it is."""
-BRISK = 25
-BRISK_SECONDS = 0.25
-"""A lane that so many leave in so short a time is about as fast as CouchDB is."""
+ANNOUNCED_FACTOR = 8
+"""So many more attempts may be announced than may be made side by side."""
 PROBE_REST_SECONDS = 5.0
 """While a host is probed, the others that it is to serve look again no sooner than this, unless they learn how it went."""
 
@@ -63,16 +62,14 @@ class Lane:
         self._may_send = may_send
         self._queues: dict[str, TargetQueue] = {}
         self._slots = Slots(open_channel.settings.concurrency)
+        self._announcing = Slots(open_channel.settings.concurrency * ANNOUNCED_FACTOR)
         self._throttle = Throttle(open_channel.settings, random)
         self._attempts = Attempts(open_channel, self._throttle, recorder, metrics, hide=hide, random=random)
         self._attempts.on_breaker = self._breaker_moved
+        self._sending: set[Job] = set()
         self._hosts: set[str] = set()
         self._breaker_news = asyncio.Event()
-        self._began_at = 0.0
-        """When there last was nothing in the window."""
-        self._departures: deque[float] = deque(maxlen=BRISK)
-        self._leaving = 0
-        """How many are done with for now, but for their document."""
+        self._flow = Flow()
         self._room_news = asyncio.Event()
         self._stopping = asyncio.Event()
         self._workers: set[asyncio.Task[None]] = set()
@@ -94,20 +91,15 @@ class Lane:
         return self.room >= (1 if self._throttle.are_all_down(self._hosts) else self._window.useful_room)
 
     @property
-    def is_low(self) -> bool:
-        """Whether what it has in hand will be gone soon."""
-        return self._window.is_low
+    def is_idle(self) -> bool:
+        """Whether it could send more side by side than it has to send."""
+        return len(self._window) - self._flow.leaving < self._settings.concurrency
 
-    @property
-    def is_moving(self) -> bool:
-        """Whether it is worth while to wait for a place in the window: many have been left not long ago, or will be as soon
-        as CouchDB has written a document. Where they leave one by one, others would have to wait too long for their turn."""
+    def is_worth_waiting_for(self, *, others_are_idle: bool) -> bool:
+        """Whether it is worth while to wait for a place in the window, rather than to let a delivery wait in CouchDB."""
         if self._throttle.are_all_down(self._hosts):
             return False
-        now, missing = self._now(), BRISK - self._leaving
-        if missing <= 0 or now - self._began_at < BRISK_SECONDS:
-            return True
-        return len(self._departures) >= missing and now - self._departures[-missing] < BRISK_SECONDS
+        return self._flow.is_worth_waiting_for(self._now(), others_are_idle=others_are_idle)
 
     @property
     def paused_seconds(self) -> float:
@@ -180,7 +172,7 @@ class Lane:
         if self._stopping.is_set() or not self._window.has_place_for(job, self._queued(job)):
             return False
         if not self._window:
-            self._began_at = self._now()
+            self._flow.begin(self._now())
         self._window.add(job, self._now())
         target = job.target.identity
         self._hosts.add(job.target.host)
@@ -192,6 +184,7 @@ class Lane:
             worker.add_done_callback(self._worker_ended)
         queue.append(job)
         if job.is_critical:
+            self._announcing.hurry(target)
             self._slots.hurry(target)
         return True
 
@@ -239,6 +232,9 @@ class Lane:
         for worker in self._workers:
             worker.cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)
+        for job in list(self._attempts.announced.values()):
+            if self._attempts.withdraw(job):
+                await self._record(job)
         for job in self._attempts.cut_off:
             log.warning("an attempt was cut off by the stop", channel=self.name, delivery_id=job.delivery.id)
             await self._record(job)
@@ -251,16 +247,31 @@ class Lane:
             while queue and not self._stopping.is_set():
                 if await self._had_to_wait(target, queue):
                     continue
-                await self._slots.take(target, queue.peek().delivery.priority)
-                try:
-                    done = await self._send_next(target, queue)
-                finally:
-                    self._slots.give_back()
-                if done is not None:
-                    await self._record(done)
+                job = queue.peek()
+                if self._attempts.must_announce(job):
+                    # CouchDB takes its time, and takes many at once: it is not waited for in a slot.
+                    await self._announcing.take(target, job.delivery.priority)
+                    try:
+                        await self._attempts.announce(job, self._has_document)
+                        await self._take_turn(target, queue)
+                    finally:
+                        self._announcing.give_back()
+                else:
+                    await self._take_turn(target, queue)
         finally:
             if self._queues.get(target) is queue:
                 del self._queues[target]
+
+    async def _take_turn(self, target: str, queue: TargetQueue) -> None:
+        if not queue:
+            return
+        await self._slots.take(target, queue.peek().delivery.priority)
+        try:
+            done = await self._send_next(target, queue)
+        finally:
+            self._slots.give_back()
+        if done is not None:
+            await self._record(done)
 
     async def _had_to_wait(self, target: str, queue: TargetQueue) -> bool:
         """See whether the target must wait, and if so, wait, or let its queue wait in CouchDB."""
@@ -314,7 +325,11 @@ class Lane:
             await self._stopping.wait()
             return None
         job = queue.take()
-        outcome = await self._attempts.make(job, self._has_document)
+        self._sending.add(job)
+        try:
+            outcome = await self._attempts.make(job, self._has_document)
+        finally:
+            self._sending.discard(job)
         if _is_pause(outcome) and not job.delivery.status.is_final:
             # The pause decides when; its place at the head of the queue keeps the order.
             queue.put_back(job)
@@ -338,15 +353,14 @@ class Lane:
     async def _record(self, job: Job) -> None:
         """Have the delivery's document written; it leaves the window once it stands in CouchDB."""
         job.is_being_recorded = True
-        self._leaving += 1
+        self._flow.leaves()
         await self._recorder.submit(job.delivery, partial(self._leave, job))
 
     def _leave(self, job: Job) -> None:
         delivery = job.delivery
-        self._leaving -= 1
         self._has_document(job)
         self._window.remove(job)
-        self._departures.append(self._now())
+        self._flow.left(self._now())
         self._room_news.set()
         if not delivery.status.is_final and delivery.next_attempt_at is not None:
             self._on_waiting(delivery.next_attempt_at)
@@ -360,6 +374,7 @@ class Lane:
         handed = queue.take_all()
         # All at once, before anything is waited for: one that comes in between is due behind them all.
         for job in handed:
+            self._attempts.withdraw(job)
             self._move(job, earliest)
             job.delivery.updated_at = utc_now()
         for job in handed:
@@ -374,10 +389,11 @@ class Lane:
 
     async def _record_slow_ones(self) -> None:
         """Write down as PENDING what has been here for a while, so that the feed's checkpoint need not wait for it."""
-        for job in self._window.without_document_since(self._now() - self._pending_after_seconds):
-            is_queued = job.attempt_began_at is None
-            since = self._now() - self._pending_after_seconds * QUEUED_FACTOR
-            if is_queued and not self._window.came_before(job, since):
+        now = self._now()
+        queued = self._window.without_document_since(now - self._pending_after_seconds * QUEUED_FACTOR)
+        sending = [j for j in self._sending if self._window.came_before(j, now - self._pending_after_seconds)]
+        for job in (*queued, *sending):
+            if job.is_being_recorded:
                 continue
             self._attempts.note_under_way(job)
             job.is_being_recorded = True

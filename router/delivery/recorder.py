@@ -11,6 +11,7 @@ from router.couch.database import BulkResult, Database
 from router.couch.patience import Complaint, Patience
 from router.delivery.merge import merge
 from router.delivery.novelty import Novelty
+from router.delivery.waiting import wait_for
 from router.documents.delivery import Delivery
 from router.documents.json_types import JsonObject
 from router.documents.reading import read_delivery
@@ -22,10 +23,11 @@ MAX_BATCH = 200
 """Documents in one `_bulk_docs`."""
 MAX_WAITING = 5000
 """Documents that may wait to be written; past that, whoever submits one waits."""
-LINGER_SECONDS = 0.003
-"""How long a batch waits for company."""
-WRITERS = 2
-"""Requests under way at once: while CouchDB writes one, the next is made ready."""
+LINGER_SECONDS = 0.05
+"""How long a batch waits for company at least."""
+LONGEST_LINGER_SECONDS = 0.25
+"""And at most. In between, as long as CouchDB took for the last one: a request costs it about as much as 50 documents do, so
+that many small ones leave it no time for anything else."""
 REFUSED_PAUSE_SECONDS = 5.0
 """Pause before a document that CouchDB refused is offered again."""
 
@@ -49,8 +51,9 @@ class Recorder:
         self._metrics = metrics
         self._novelty = novelty
         self._waiting: dict[str, _Write] = {}
-        self._being_written: set[str] = set()
         self._arrived = asyncio.Event()
+        self._full = asyncio.Event()
+        """Set when there is enough for a batch."""
         self._room = asyncio.Event()
         self._room.set()
         self._idle = asyncio.Event()
@@ -74,6 +77,8 @@ class Recorder:
         write.then.append(then)
         self._idle.clear()
         self._arrived.set()
+        if len(self._waiting) >= MAX_BATCH:
+            self._full.set()
 
     async def write(self, delivery: Delivery) -> None:
         """Have `delivery` written and wait until it is."""
@@ -87,39 +92,25 @@ class Recorder:
 
     async def run(self) -> None:
         """Write until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            for _ in range(WRITERS):
-                group.create_task(self._write_on(), name="recorder")
-
-    async def _write_on(self) -> None:
+        clock, linger_seconds = asyncio.get_running_loop().time, LINGER_SECONDS
         while True:
-            batch = self._next_batch()
-            if not batch:
-                if not self._waiting and not self._being_written:
-                    self._idle.set()
+            if not self._waiting:
+                self._idle.set()
                 self._arrived.clear()
                 await self._arrived.wait()
-                await asyncio.sleep(LINGER_SECONDS)
-                continue
-            ids = [write.delivery.id for write in batch]
-            self._being_written.update(ids)
-            try:
-                await self._write_batch(batch)
-            finally:
-                self._being_written.difference_update(ids)
-                # What came again meanwhile had to wait for this.
-                self._arrived.set()
+            if len(self._waiting) < MAX_BATCH:
+                self._full.clear()
+                await wait_for(self._full, linger_seconds)
+            began = clock()
+            await self._write_batch(self._next_batch())
+            linger_seconds = min(max(LINGER_SECONDS, clock() - began), LONGEST_LINGER_SECONDS)
 
     def _next_batch(self) -> list[_Write]:
-        """What is to be written next: never a document that is being written."""
-        batch: list[_Write] = []
-        for delivery_id in list(islice(self._waiting, MAX_BATCH + len(self._being_written))):
-            if len(batch) < MAX_BATCH and delivery_id not in self._being_written:
-                batch.append(self._waiting.pop(delivery_id))
-                self._novelty.wrote(delivery_id)
-        if batch:
-            self._room.set()
-            self._metrics.recorder_batch(len(batch))
+        batch = [self._waiting.pop(delivery_id) for delivery_id in list(islice(self._waiting, MAX_BATCH))]
+        for write in batch:
+            self._novelty.wrote(write.delivery.id)
+        self._room.set()
+        self._metrics.recorder_batch(len(batch))
         return batch
 
     async def _write_batch(self, batch: list[_Write]) -> None:

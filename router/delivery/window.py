@@ -8,8 +8,6 @@ RESERVED_SHARE = 4
 """One place in so many is kept for targets with little to send."""
 QUOTA_SHARE = 10
 """One place in so many of those may be taken by the same target."""
-LOW_SHARE = 4
-"""A window that is not full to one part in so many is low."""
 USEFUL_SHARE = 8
 """To fill fewer places than one in so many is not worth a look at CouchDB."""
 
@@ -42,11 +40,6 @@ class Window:
     def useful_room(self) -> int:
         """How much room there should be before it is filled from CouchDB."""
         return max(1, self._size // USEFUL_SHARE)
-
-    @property
-    def is_low(self) -> bool:
-        """Whether there is little left in it."""
-        return len(self._jobs) < max(1, self._size // LOW_SHARE)
 
     def came_before(self, job: Job, moment: float) -> bool:
         """Whether a job that has no document came before `moment`."""

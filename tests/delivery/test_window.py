@@ -44,9 +44,9 @@ def test_of_the_places_kept_each_target_may_take_a_tenth() -> None:
 def test_a_window_of_one_place_works() -> None:
     window = filled(1, 0)
     assert window.has_place_for(job("new"), queued=0)
-    assert (window.room, window.useful_room, window.is_low) == (1, 1, True)
+    assert (window.room, window.useful_room) == (1, 1)
     window.add(job("new"), now=0)
-    assert (window.room, window.is_low) == (0, False)
+    assert window.room == 0
 
 
 def test_one_message_always_fits_and_more_only_while_there_is_memory() -> None:
@@ -61,10 +61,10 @@ def test_one_message_always_fits_and_more_only_while_there_is_memory() -> None:
     assert not window.has_place_for(job("a little more", chars=WINDOW_CHARS // 2 + 1), queued=0)
 
 
-@pytest.mark.parametrize(("held", "room", "is_low"), [(0, 30, True), (9, 21, True), (10, 20, False), (35, 0, False)])
-def test_how_full_it_is(held: int, room: int, is_low: bool) -> None:
+@pytest.mark.parametrize(("held", "room"), [(0, 30), (10, 20), (35, 0)])
+def test_how_full_it_is(held: int, room: int) -> None:
     window = filled(40, held)
-    assert (window.room, window.useful_room, window.is_low) == (room, 5, is_low)
+    assert (window.room, window.useful_room) == (room, 5)
 
 
 def test_those_without_a_document_are_known_by_when_they_came() -> None:

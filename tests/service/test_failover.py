@@ -167,7 +167,7 @@ async def test_one_that_is_cut_off_from_couchdb_stops_before_the_other_begins(
         )
         async with running(settings_for(through, kinds_here, lease=QUICK_LEASE), kinds_here):
             await desk.write("first", "#a", "first")
-            await here.wait_for(1)
+            await desk.all_have("COMPLETE", 1)
             async with running(settings_for(couchdb_settings, kinds_there, lease=QUICK_LEASE), kinds_there):
                 here.answers["two"].append(hang)
                 there.answers["two"].append(note)

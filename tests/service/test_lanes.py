@@ -10,7 +10,6 @@ import pytest
 from structlog.testing import capture_logs
 
 from router.channels.base import ChannelKind, Outcome, Outgoing, Retry, Scope, Sent, Uncertain
-from router.couch.database import BulkResult, Database
 from router.documents.json_types import JsonObject
 from router.settings import BreakerSettings, ChannelSettings, CouchDBSettings, RetrySettings
 from tests.peers.postbox import Answer, Postbox, after, say
@@ -311,35 +310,6 @@ async def test_many_that_wait_in_couchdb_leave_in_the_order_of_the_feed_whatever
 
 
 @pytest.mark.usefixtures("nobody_is_slow")
-async def test_their_order_does_not_hang_on_which_batch_is_written_first(
-    couchdb_settings: CouchDBSettings, desk: Desk, postbox: Postbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("router.delivery.recorder.MAX_BATCH", 10)
-    bulk, is_first, late, gate = Database.bulk, True, asyncio.Event(), asyncio.Event()
-
-    async def first_one_late(self: Database, docs: list[JsonObject]) -> dict[str, BulkResult]:
-        nonlocal is_first
-        if is_first:
-            is_first = False
-            await late.wait()
-        return await bulk(self, docs)
-
-    postbox.always = after(gate, Sent(None))
-    kinds = {"postbox": postbox.kind()}
-    await desk.map({"#a": {"postbox": "one"}})
-    await write_many(desk, "#a", "m", 60)
-    monkeypatch.setattr(Database, "bulk", first_one_late)
-    with capture_logs() as logs:
-        async with running(settings_for(couchdb_settings, kinds, window=5, pending_after_seconds=60), kinds):
-            await desk.until(lambda d: len(d) >= 40, timeout_seconds=DEADLINE_SECONDS)
-            gate.set()
-            # What was in the window has left, and there is room for what can be read.
-            await desk.until(lambda d: sum(x["status"] == "COMPLETE" for x in d) >= 4, timeout_seconds=DEADLINE_SECONDS)
-            asyncio.get_running_loop().call_later(0.3, late.set)
-            await desk.all_have("COMPLETE", 60, timeout_seconds=DEADLINE_SECONDS)
-    assert postbox.bodies() == routed(logs)
-
-
 @pytest.mark.usefixtures("nobody_is_slow")
 @pytest.mark.parametrize("cause", ["a full window", "the target's rate"])
 async def test_what_waits_in_couchdb_is_not_passed_by_what_is_written_after_a_restart(

@@ -219,6 +219,44 @@ async def test_an_attempt_that_outlasts_the_grace_of_a_stop_is_recorded_as_what_
     assert sorted(map(outcomes, found), key=str) == sorted([ends, ["sent"], ["sent"]], key=str)
 
 
+@pytest.mark.parametrize(("channel", "announced"), [(RESEND, 3), (HOLD, 1)], ids=["resend", "hold"])
+async def test_intents_are_written_while_others_are_sent_and_taken_back_by_a_stop(
+    couchdb_settings: CouchDBSettings, desk: Desk, postbox: Postbox, channel: ChannelSettings, announced: int
+) -> None:
+    """CouchDB need not be waited for between two sends; but under `hold` an admin would have to judge each of them."""
+    kinds = kinds_of(postbox)
+    addresses = ("one", "two", "three")
+    await desk.map({"#a": {"postbox": list(addresses)}})
+    for address in addresses:
+        postbox.answers[address] = [say(Retry("busy", code=503))]
+        never(postbox, address)
+    settings = settings_for(
+        couchdb_settings,
+        kinds,
+        channel.model_copy(update={"concurrency": 1}),
+        pending_after_seconds=60,
+        grace_seconds=0.1,
+    )
+    async with running(settings, kinds):
+        await desk.write("m1", "#a")
+        await postbox.wait_for(4)
+        begun = await desk.until(
+            lambda d: [outcomes(x)[-1] for x in d].count("started") == announced, timeout_seconds=DEADLINE_SECONDS
+        )
+    assert sorted(map(outcomes, begun)) == sorted(
+        [["retry", "started"]] * announced + [["retry"]] * (len(addresses) - announced)
+    )
+    stopped = await desk.deliveries()
+    assert sorted(map(outcomes, stopped)) == [["retry"], ["retry"], ["retry", "uncertain"]]
+    postbox.answers.clear()
+    async with running(settings, kinds):
+        found = await desk.until(
+            lambda d: not [x for x in d if x["status"] == "PENDING"], timeout_seconds=DEADLINE_SECONDS
+        )
+    sent = [d for d in found if d["status"] == "COMPLETE"]
+    assert [outcomes(d) for d in sent if "uncertain" not in outcomes(d)] == [["retry", "sent"]] * 2
+
+
 async def test_one_that_waits_for_its_intent_to_be_written_when_the_router_stops_was_not_sent(
     couchdb_settings: CouchDBSettings, desk: Desk, postbox: Postbox
 ) -> None:
