@@ -16,7 +16,7 @@ HOW = (
     "the run). From the acknowledged document to the mail, Matrix and Sphinx peers, all their deliveries together, the first "
     "{skip} s left out. The floor is the router itself with all four healthy; the two in turn."
 )
-RATE = 50
+RATE = 20
 SKIP_SECONDS = 2
 HOLE = "slack"
 MORE = {"ROUTER_SLACK__ATTEMPT_TIMEOUT_SECONDS": "5"}

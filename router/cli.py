@@ -33,7 +33,7 @@ from router.settings import Settings
 from router.settings_loading import BadSettings, load_settings, secrets_of
 from router.web.server import BadPort
 
-GARBAGE_THRESHOLD = 20_000
+GARBAGE_THRESHOLD = 10_000
 """After so many new objects the running router looks for those that only point at each other."""
 EPILOG = (
     "Exit codes: 0 all is well; 1 it is not (a check failed, a target did not get it); "
@@ -142,7 +142,7 @@ def run(
     # does by default takes a seventh of the time.
     gc.collect()
     gc.freeze()
-    gc.set_threshold(GARBAGE_THRESHOLD, 20, 20)
+    gc.set_threshold(GARBAGE_THRESHOLD, 5, 5)
     asyncio.run(serve())
 
 

@@ -72,8 +72,9 @@ class Backlog:
         self._spills = 0
         self._being_put_off: dict[str, Job] = {}
         """Deliveries on their way to CouchDB, where they stand with an earlier time or not at all."""
+        self._is_looking = False
         self._just_put_off: dict[str, Job] = {}
-        """Those that have arrived there since the last look began: what it found of them is old news."""
+        """Those that have arrived there since this look began: what it found of them is old news."""
 
     def is_ahead_of(self, job: Job) -> bool:
         """Whether deliveries for the same target wait in CouchDB, so that a new one must queue up behind them."""
@@ -103,7 +104,8 @@ class Backlog:
 
     def _was_put_off(self, job: Job) -> None:
         self._being_put_off.pop(job.delivery.id, None)
-        self._just_put_off[job.delivery.id] = job
+        if self._is_looking:
+            self._just_put_off[job.delivery.id] = job
         job.recorded()
         if job.delivery.next_attempt_at is not None:
             self.note_waiting(job.delivery.next_attempt_at)
@@ -125,7 +127,7 @@ class Backlog:
         """Read back what is due until cancelled."""
         while True:
             self._kick.clear()
-            if self._lane.has_much_room and await self._read():
+            if self._lane.has_much_room and await self._look():
                 continue
             await self._sleep()
 
@@ -144,11 +146,19 @@ class Backlog:
             design.NAME, design.UNFINISHED, start_key=start, end_key=[*start, {}], limit=limit
         )
 
-    async def _read(self) -> bool:
+    async def _look(self) -> bool:
         """Offer what is due to the lane. True when more may be due at once."""
+        self._is_looking = True
+        try:
+            return await self._read()
+        finally:
+            self._is_looking = False
+            self._just_put_off.clear()
+            self._lane.forget_departures()
+
+    async def _read(self) -> bool:
         began, spills, all_written = utc_now(), self._spills, not self._being_put_off
         departed = self._lane.watch_departures()
-        self._just_put_off.clear()
         room = min(self._lane.room, MOST_AT_ONCE)
         limit = self._lane.held + room + 1
         self._next = None
@@ -237,7 +247,7 @@ class Backlog:
         return done, has_held_back
 
     def _oldest_unseen(self) -> dict[tuple[str, bool], datetime]:
-        """When the oldest first attempt of each line was made that the last look could not find, or not as it is now. Those
+        """When the oldest first attempt of each line was made that this look could not find, or not as it is now. Those
         that came after it must not pass it."""
         oldest: dict[tuple[str, bool], datetime] = {}
         for job in (*self._being_put_off.values(), *self._just_put_off.values()):

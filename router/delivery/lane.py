@@ -30,8 +30,10 @@ SWEEP_SECONDS = 0.25
 """How often first attempts that take long are looked for."""
 QUEUED_FACTOR = 30
 """What waits its turn is written down as PENDING after so many times the time that an attempt may take before it is."""
-ANNOUNCED_FACTOR = 8
-"""So many more attempts may be announced than may be made side by side."""
+ANNOUNCED_FACTOR = 4
+"""For so many times more targets attempts may be announced than may be made side by side."""
+ANNOUNCED_TOGETHER = 5
+"""And so many at once for each of them."""
 PROBE_REST_SECONDS = 5.0
 """While a host is probed, the others that it is to serve look again no sooner than this, unless they learn how it went."""
 
@@ -121,9 +123,12 @@ class Lane:
         return len(self._window)
 
     def watch_departures(self) -> set[str]:
-        """A set that is filled, from now to the next call, with the ids that leave the window: what CouchDB said of them
-        before they left is old news."""
+        """See `Window.watch_departures`."""
         return self._window.watch_departures()
+
+    def forget_departures(self) -> None:
+        """See `Window.forget_departures`."""
+        self._window.forget_departures()
 
     def must_wait(self, job: Job) -> bool:
         """Whether `job` is to wait in CouchDB though there may be room: its target has more to send than can leave soon, or
@@ -184,7 +189,7 @@ class Lane:
             worker.add_done_callback(self._worker_ended)
         queue.append(job)
         if job.is_critical:
-            self._announcing.hurry(target)
+            self._announcing.let_through(target)
             self._slots.hurry(target)
         return True
 
@@ -247,12 +252,12 @@ class Lane:
             while queue and not self._stopping.is_set():
                 if await self._had_to_wait(target, queue):
                     continue
-                job = queue.peek()
-                if self._attempts.must_announce(job):
-                    # CouchDB takes its time, and takes many at once: it is not waited for in a slot.
-                    await self._announcing.take(target, job.delivery.priority)
+                if self._attempts.must_announce(queue.peek()) and not queue.peek().is_critical:
+                    # CouchDB takes its time, and takes many at once: it is not waited for in a slot. But what is critical
+                    # waits for nobody's announcement, not even to make its own.
+                    await self._announcing.take(target, queue.peek().delivery.priority)
                     try:
-                        await self._attempts.announce(job, self._has_document)
+                        await self._announce(queue)
                         await self._take_turn(target, queue)
                     finally:
                         self._announcing.give_back()
@@ -261,6 +266,12 @@ class Lane:
         finally:
             if self._queues.get(target) is queue:
                 del self._queues[target]
+
+    async def _announce(self, queue: TargetQueue) -> None:
+        async with asyncio.TaskGroup() as group:
+            for job in queue.first(ANNOUNCED_TOGETHER) if queue else ():
+                if self._attempts.must_announce(job) and not job.is_critical:
+                    group.create_task(self._attempts.announce(job, self._has_document))
 
     async def _take_turn(self, target: str, queue: TargetQueue) -> None:
         if not queue:

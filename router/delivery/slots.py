@@ -40,12 +40,23 @@ class Slots:
             if (place := rank.pop(target, None)) is not None:
                 self._waiting[0][target] = place
 
+    def let_through(self, target: str) -> None:
+        """Who waits to send to `target` gets a place at once, though none is free; the next that is given back is kept."""
+        for rank in self._waiting:
+            place = rank.pop(target, None)
+            if place is not None and not place.done():
+                self._free -= 1
+                place.set_result(None)
+
     def is_wanted_before(self, priority: Priority) -> bool:
         """Whether something more urgent waits for a place."""
         return any(not place.done() for rank in self._waiting[: RANKS[priority]] for place in rank.values())
 
     def give_back(self) -> None:
         """Give the place to whose turn it is."""
+        if self._free < 0:
+            self._free += 1
+            return
         while any(self._waiting):
             _, place = self._waiting[self._turns.choose(self._waiting)].popitem(last=False)
             # Who was cancelled a moment ago may not have had the time to step out of line.

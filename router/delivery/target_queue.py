@@ -1,6 +1,7 @@
 """Pure: what waits for one target, in the feed's order within each priority."""
 
 from collections import deque
+from itertools import islice
 
 from router.delivery.job import Job
 from router.delivery.turns import RANKS, Turns
@@ -23,6 +24,11 @@ class TargetQueue:
     def peek(self) -> Job:
         """The one whose turn it is, as long as none comes that passes it. Raises ValueError when there is none."""
         return self._jobs[self._turns.next(self._jobs)][0]
+
+    def first(self, count: int) -> list[Job]:
+        """At most so many of those whose turn comes next, as long as none comes that passes them. Raises ValueError when there
+        is none."""
+        return list(islice(self._jobs[self._turns.next(self._jobs)], count))
 
     def take(self) -> Job:
         """The same, which is no longer in the queue."""

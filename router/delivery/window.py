@@ -22,7 +22,7 @@ class Window:
         self._jobs: dict[str, Job] = {}
         self._chars = 0
         self._unrecorded: dict[str, tuple[float, Job]] = {}
-        self._departed: set[str] = set()
+        self._departed: set[str] | None = None
         self._of_message: dict[str, dict[str, Job]] = {}
 
     def __len__(self) -> int:
@@ -70,17 +70,22 @@ class Window:
         """Let a job go."""
         if self._jobs.pop(job.delivery.id, None) is not None:
             self._chars -= job.size_chars
-            self._departed.add(job.delivery.id)
+            if self._departed is not None:
+                self._departed.add(job.delivery.id)
             of_message = self._of_message[job.delivery.message_id]
             del of_message[job.delivery.id]
             if not of_message:
                 del self._of_message[job.delivery.message_id]
 
     def watch_departures(self) -> set[str]:
-        """A set that is filled, from now to the next call, with the ids that leave the window: what CouchDB said of them
-        before they left is old news."""
+        """A set that is filled, from now on, with the ids that leave the window: what CouchDB said of them before they left is
+        old news."""
         self._departed = set()
         return self._departed
+
+    def forget_departures(self) -> None:
+        """Fill it no further."""
+        self._departed = None
 
     def has_document(self, job: Job) -> None:
         """The delivery stands in CouchDB."""

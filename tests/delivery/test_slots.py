@@ -195,3 +195,21 @@ async def test_who_is_wanted_before_whom() -> None:
     crowd.tasks["waits"].cancel()
     assert not crowd.slots.is_wanted_before("low")
     await crowd.end()
+
+
+async def test_who_is_let_through_has_a_place_too_many_which_the_next_to_give_one_back_makes_good() -> None:
+    slots = Slots(1)
+    await slots.take("a", "normal")
+    waiting = [asyncio.create_task(slots.take(name, "normal")) for name in ("b", "c")]
+    await asyncio.sleep(0)
+    slots.let_through("c")
+    slots.let_through("nobody")
+    await asyncio.sleep(0)
+    assert [task.done() for task in waiting] == [False, True]
+    slots.give_back()
+    await asyncio.sleep(0)
+    assert not waiting[0].done()
+    slots.give_back()
+    await waiting[0]
+    slots.give_back()
+    await slots.take("d", "normal")
