@@ -30,8 +30,10 @@ from router.metrics import Metrics
 from router.rendering.rendered import Rendered
 from router.routing.route import Routed, refuse, route
 
+ROWS_AT_ONCE = 50
+"""Rows whose delivery documents are looked for in one request: the first are to be sent while CouchDB looks for the others."""
 ROWS_AT_A_STRETCH = 10
-"""After so many rows it is the turn of those who send: a batch takes longer than they should have to wait."""
+"""After so many of them it is the turn of those who send."""
 
 log = structlog.stdlib.get_logger("router.intake")
 
@@ -77,18 +79,24 @@ class Intake:
         """Route the batch and hand its deliveries on. Returns once each has its place: a lane's window, or CouchDB."""
         if any(row.id == self._mapping_id for row in batch.rows):
             await self._mapping.refresh()
+        for start in range(0, len(batch.rows), ROWS_AT_ONCE):
+            await self._take(batch.rows[start : start + ROWS_AT_ONCE])
+        if batch.last_seq is not None:
+            self._watermark.add(batch.last_seq)
+
+    async def _take(self, rows: list[FeedRow]) -> None:
         came_at = asyncio.get_running_loop().time()
         # First of all: what was sent on the other side must not be sent again.
-        await self._heal(batch.rows)
+        await self._heal(rows)
         # Of a message whose deliveries are on their way, not all have documents yet that would show that it was routed. It
         # is noted before those documents are looked for: what is on its way then, or has a document after, is not new.
         on_their_way = set(self._open)
-        latest = {row.id: row for row in batch.rows if self._concerns_us(row) and row.id not in on_their_way}
+        latest = {row.id: row for row in rows if self._concerns_us(row) and row.id not in on_their_way}
         routed = await self._route(list(latest.values()))
         old = [row for row in latest.values() if not self._novelty.is_new(row.id, row.rev)]
         existing = await self._existing(old, {row.id: routed[row.id] for row in old})
         refusals: list[asyncio.Future[None]] = []
-        for number, row in enumerate(batch.rows):
+        for number, row in enumerate(rows):
             if number % ROWS_AT_A_STRETCH == 0:
                 await asyncio.sleep(0)
             self._novelty.passed(row.id)
@@ -97,11 +105,9 @@ class Intake:
                 continue
             rest = remaining(routed[row.id], row.id, row.rev, existing.get(row.id, {}))
             refusals += await self._hand_on(row, routed[row.id], rest, came_at)
-        self._rows_in_doubt = max(0, self._rows_in_doubt - len(batch.rows))
-        self._note_waiting(batch.rows)
-        await self._see_to_deletions(batch.rows)
-        if batch.last_seq is not None:
-            self._watermark.add(batch.last_seq)
+        self._rows_in_doubt = max(0, self._rows_in_doubt - len(rows))
+        self._note_waiting(rows)
+        await self._see_to_deletions(rows)
         # A message that is refused may be corrected at once: the correction must find the refusal.
         await asyncio.gather(*refusals)
 

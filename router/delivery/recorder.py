@@ -21,7 +21,7 @@ log = structlog.stdlib.get_logger("router.recorder")
 
 MAX_BATCH = 200
 """Documents in one `_bulk_docs`."""
-MAX_WAITING = 5000
+MAX_WAITING = 1000
 """Documents that may wait to be written; past that, whoever submits one waits."""
 LINGER_SECONDS = 0.05
 """How long a batch waits for company at least."""

@@ -1,6 +1,7 @@
 """A lane under load: breakers, rates, priorities, order and bulkheads, on a real CouchDB with channels that obey."""
 
 import asyncio
+import gc
 from collections import Counter
 from collections.abc import MutableMapping
 from dataclasses import replace
@@ -10,6 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from router.channels.base import ChannelKind, Outcome, Outgoing, Retry, Scope, Sent, Uncertain
+from router.delivery.job import Job
 from router.documents.json_types import JsonObject
 from router.settings import BreakerSettings, ChannelSettings, CouchDBSettings, RetrySettings
 from tests.peers.postbox import Answer, Postbox, after, say
@@ -445,3 +447,18 @@ async def test_uncertain_ends_count_against_the_host(
     assert [entry["event"] for entry in logs if entry["log_level"] == "warning"].count(
         "the host does not work; it is left alone for a while"
     ) == 1
+
+
+async def test_what_waits_in_couchdb_does_not_wait_in_memory_too(
+    couchdb_settings: CouchDBSettings, desk: Desk, postbox: Postbox
+) -> None:
+    gate = asyncio.Event()
+    postbox.always = after(gate, Sent(None))
+    kinds = {"postbox": postbox.kind()}
+    await desk.map({"#a": {"postbox": [f"t{n}" for n in range(20)]}})
+    await write_many(desk, "#a", "m", 30)
+    async with running(settings_for(couchdb_settings, kinds, window=20, grace_seconds=0.2), kinds):
+        # All but those in the window, of which some have no document yet.
+        await desk.until(lambda d: len(d) >= 580, timeout_seconds=DEADLINE_SECONDS)
+        assert sum(isinstance(thing, Job) for thing in gc.get_objects()) < 100
+        gate.set()
