@@ -73,8 +73,11 @@ class Backlog:
         self._being_put_off: dict[str, Job] = {}
         """Deliveries on their way to CouchDB, where they stand with an earlier time or not at all."""
         self._is_looking = False
-        self._just_put_off: dict[str, Job] = {}
-        """Those that have arrived there since this look began: what it found of them is old news."""
+        self._just_put_off: set[str] = set()
+        """Those that have arrived there since this look began: what it found of them is old news. Their ids, and no more: the
+        index may have to be built first, while thousands arrive."""
+        self._oldest_just_put_off: dict[tuple[str, bool], datetime] = {}
+        """When the oldest first attempt of each line among them was made."""
 
     def is_ahead_of(self, job: Job) -> bool:
         """Whether deliveries for the same target wait in CouchDB, so that a new one must queue up behind them."""
@@ -105,7 +108,8 @@ class Backlog:
     def _was_put_off(self, job: Job) -> None:
         self._being_put_off.pop(job.delivery.id, None)
         if self._is_looking:
-            self._just_put_off[job.delivery.id] = job
+            self._just_put_off.add(job.delivery.id)
+            _note_oldest(self._oldest_just_put_off, job)
         job.recorded()
         if job.delivery.next_attempt_at is not None:
             self.note_waiting(job.delivery.next_attempt_at)
@@ -154,6 +158,7 @@ class Backlog:
         finally:
             self._is_looking = False
             self._just_put_off.clear()
+            self._oldest_just_put_off.clear()
             self._lane.forget_departures()
 
     async def _read(self) -> bool:
@@ -249,11 +254,9 @@ class Backlog:
     def _oldest_unseen(self) -> dict[tuple[str, bool], datetime]:
         """When the oldest first attempt of each line was made that this look could not find, or not as it is now. Those
         that came after it must not pass it."""
-        oldest: dict[tuple[str, bool], datetime] = {}
-        for job in (*self._being_put_off.values(), *self._just_put_off.values()):
-            if not was_attempted(job.delivery):
-                line, made = _line_of(job), job.delivery.created_at
-                oldest[line] = min(made, oldest.get(line, made))
+        oldest = dict(self._oldest_just_put_off)
+        for job in self._being_put_off.values():
+            _note_oldest(oldest, job)
         return oldest
 
     def _is_old_news(self, delivery_id: str, departed: set[str]) -> bool:
@@ -292,6 +295,13 @@ class Backlog:
 
     async def _ask(self, what: str, call: Callable[[], Awaitable[T]]) -> T:
         return await self._patience.until_done(what, call)
+
+
+def _note_oldest(oldest: dict[tuple[str, bool], datetime], job: Job) -> None:
+    """Note when a first attempt was made, if it is the oldest of its line."""
+    if not was_attempted(job.delivery):
+        line, made = _line_of(job), job.delivery.created_at
+        oldest[line] = min(made, oldest.get(line, made))
 
 
 def _due_of(row: ViewRow) -> datetime:
