@@ -81,9 +81,11 @@ class Pace:
     def wait_seconds(self, now: float) -> float:
         """How long the next send must wait; 0 when it need not. Never infinite."""
         self._catch_up(now)
-        if now < self._pause_until:
-            return self._pause_until - now
-        return 0.0 if self._rate is None else max(0.0, self._turn + 1 / self._rate - now)
+        due = self._pause_until
+        # A lesson that is taken when the pause is over sets the rate, and the turns, anew.
+        if self._rate is not None and self._refused_begun is None:
+            due = max(due, self._turn + 1 / self._rate)
+        return max(0.0, due - now)
 
     def begin(self, now: float) -> None:
         """A send leaves. One that leaves too early is paid for by the next."""

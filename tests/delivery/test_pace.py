@@ -256,10 +256,8 @@ def test_whatever_comes_it_obeys_the_pauses_and_goes_on(steps: list[tuple[str, f
             pace.begin(now)
             under_way.append(now)
     for _ in range(3):
-        # Whatever has been: after the pause one may go, and then another within a minute. What the pause taught may ask for
-        # a little more, once.
-        for _ in range(2):
-            now += pace.wait_seconds(now) + 1e-6
+        # Whatever has been: after the pause one may go, and then another within a minute.
+        now += pace.wait_seconds(now) + 1e-6
         assert pace.wait_seconds(now) <= 1e-6
         pace.begin(now)
         assert pace.wait_seconds(now) <= 1 / SLOWEST_PER_SECOND + 1e-6
