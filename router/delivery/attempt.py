@@ -59,10 +59,10 @@ class Attempts:
         self._hide = hide
         self._random = random
         self.cut_off: list[Job] = []
-        """Those that were cut off from outside, in the middle of an attempt, which stands in the delivery, or right before it
-        left; they are to be recorded."""
+        """Those that were cut off from outside in the middle of an attempt, which stands in the delivery; they are to be
+        recorded."""
         self.announced: dict[str, Job] = {}
-        """Those whose documents say that an attempt begins, which has not been made yet."""
+        """Those whose documents say, or are about to, that an attempt begins, which has not been made yet."""
         self.on_breaker: Callable[[], None] = lambda: None
         """Called when a breaker has opened or closed."""
 
@@ -74,28 +74,20 @@ class Attempts:
     async def announce(self, job: Job, on_intent: Callable[[Job], None]) -> None:
         """Have the delivery's document say that an attempt begins, before the bytes leave: so a crash in between is seen for
         what it is. `on_intent` as for `make`."""
-        began = utc_now()
-        _begin_in(job.delivery, began)
-        try:
-            await self._recorder.write(job.delivery)
-        except asyncio.CancelledError:
-            # Nothing has left, so nothing is uncertain.
-            job.delivery.attempts.pop()
-            self.cut_off.append(job)
-            raise
-        job.announced_at = began
+        job.announced_at = utc_now()
         self.announced[job.delivery.id] = job
+        _begin_in(job.delivery, job.announced_at)
+        await self._recorder.write(job.delivery)
         on_intent(job)
 
-    def withdraw(self, job: Job) -> bool:
-        """The attempt that was announced is not made, which the document does not say yet. False when none was."""
-        if self.announced.pop(job.delivery.id, None) is None:
-            return False
-        job.delivery.attempts = [
-            a for a in job.delivery.attempts if not (a.outcome == "started" and a.at == job.announced_at)
-        ]
-        job.announced_at = None
-        return True
+    def withdraw(self, job: Job) -> None:
+        """The attempt that was announced, if one was, is not made: nothing has left, so nothing is uncertain. The document is
+        to be written again."""
+        if self.announced.pop(job.delivery.id, None) is not None:
+            job.delivery.attempts = [
+                a for a in job.delivery.attempts if not (a.outcome == "started" and a.at == job.announced_at)
+            ]
+            job.announced_at = None
 
     async def make(self, job: Job, on_intent: Callable[[Job], None]) -> Outcome | None:
         """Make one attempt and write its outcome into the delivery. None when there was nothing to attempt any more.

@@ -238,8 +238,8 @@ class Lane:
             worker.cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)
         for job in list(self._attempts.announced.values()):
-            if self._attempts.withdraw(job):
-                await self._record(job)
+            self._attempts.withdraw(job)
+            await self._record(job)
         for job in self._attempts.cut_off:
             log.warning("an attempt was cut off by the stop", channel=self.name, delivery_id=job.delivery.id)
             await self._record(job)

@@ -9,6 +9,7 @@ from router.channels.base import Outcome, Outgoing, Rejected, Retry, Scope, Sent
 from router.couch import design
 from router.documents.json_types import JsonObject
 from router.settings import ChannelSettings, CouchDBSettings, RetrySettings
+from tests.peers.gate import gate_before
 from tests.peers.postbox import Postbox, after, say
 from tests.service.running import QUICK_RETRY, Desk, error_code, outcomes, running, settings_for
 
@@ -83,6 +84,40 @@ async def test_what_waits_in_couchdb_for_a_retry_ends_at_once_not_only_when_it_i
     assert delivery["attempts"] == waiting["attempts"]
     assert delivery["next_attempt_at"] is None
     assert len(postbox.arrived) == 1
+
+
+async def test_what_is_deleted_while_its_intent_is_written_does_not_say_that_an_attempt_began(
+    couchdb_settings: CouchDBSettings, desk: Desk, postbox: Postbox
+) -> None:
+    postbox.answers["one"] = [say(Retry("busy", code=503, after_seconds=0.5))]
+    kinds = {"postbox": postbox.kind()}
+    await desk.map({"#a": {"postbox": "one"}, "#b": {"postbox": "two"}})
+    async with gate_before(couchdb_settings.url) as gate:
+        through = couchdb_settings.model_copy(update={"url": gate.url})
+        refused = asyncio.Event()
+
+        def refuse_documents(_: str, path: str) -> tuple[int, JsonObject] | None:
+            if not path.endswith("/_bulk_docs"):
+                return None
+            refused.set()
+            return 503, {"error": "no", "reason": "no"}
+
+        async with running(settings_for(through, kinds, ChannelSettings(retry=QUICK_RETRY)), kinds):
+            await desk.write("m1", "#a")
+            await desk.until(lambda d: [outcomes(x) for x in d] == [["retry"]], timeout_seconds=DEADLINE_SECONDS)
+            gate.guard = refuse_documents
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                await refused.wait()
+            await delete(desk, "m1")
+            # One that comes behind the deletion has gone out: the deletion has been seen to.
+            await desk.write("m2", "#b")
+            await postbox.wait_for(2)
+            gate.guard = None
+            found = await desk.until(
+                lambda d: statuses(d) == {"CANCELLED": 1, "COMPLETE": 1}, timeout_seconds=DEADLINE_SECONDS
+            )
+    assert sorted(map(outcomes, found)) == [["retry"], ["sent"]]
+    assert len(postbox.arrived) == 2
 
 
 async def test_a_message_without_a_route_is_cancelled_too(
