@@ -37,7 +37,6 @@ log = structlog.stdlib.get_logger("router.engine")
 
 FIRST_CHECKPOINT_SECONDS = 0.25
 """How soon after the start the checkpoint is first saved."""
-LONGEST_CHECKPOINT_SECONDS = 3600.0
 LAST_WRITES_SECONDS = 10.0
 """How long the last documents and the checkpoint may take to be written when the router is stopped."""
 
@@ -222,10 +221,11 @@ class Engine:
         saved = self.watermark.position
         complaint = Complaint("saving the checkpoint")
         # Soon after the start, and then less and less often: one that is killed again and again is to get on all the same.
-        seconds = FIRST_CHECKPOINT_SECONDS
+        seconds, interval_seconds = FIRST_CHECKPOINT_SECONDS, self._settings.feed.checkpoint_interval_seconds
         while True:
-            await asyncio.sleep(min(seconds, self._settings.feed.checkpoint_interval_seconds))
-            seconds = min(seconds * 2, LONGEST_CHECKPOINT_SECONDS)
+            seconds = min(seconds, interval_seconds)
+            await asyncio.sleep(seconds)
+            seconds *= 2
             position = self.watermark.position
             if position is not None and position != saved:
                 try:

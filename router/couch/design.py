@@ -47,8 +47,8 @@ def design_document(mapping_id: str, roles: Roles = ROLES) -> JsonObject:
 
     `mapping_id` and the roles are data that the function reads from its design document: no text is put into code.
     `content_hash` names this very content. CouchDB is told not to bring the indexes up to date by itself after each few
-    writes (docs.couchdb.org, "Creating and Structuring Indexes", `autoupdate`): while many deliveries are written, that takes
-    it longer than to write them. The running router asks often enough that they are never far behind.
+    writes (docs.couchdb.org, design documents, `autoupdate`): it has better things to do while many deliveries are written. The
+    running router asks often enough that they are never far behind.
     """
     document: JsonObject = {
         "_id": DESIGN_ID,
