@@ -1,5 +1,6 @@
 """A gate in front of a CouchDB: hands requests on, and answers some of them itself as the test says."""
 
+from asyncio import Event
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -25,6 +26,19 @@ class Gate:
     """The server that requests for the continuous changes feed go to, where that is another one."""
     stopped: list[str] = field(default_factory=list)
     """What the guard answered, as `PUT /db/doc`."""
+
+    def refuse_documents(self) -> Event:
+        """Answer 503 to whoever writes documents in bulk, until there is another guard. Set when the first one did."""
+        refused = Event()
+
+        def refuse(_: str, path: str) -> tuple[int, JsonValue] | None:
+            if not path.endswith("/_bulk_docs"):
+                return None
+            refused.set()
+            return 503, {"error": "no", "reason": "no"}
+
+        self.guard = refuse
+        return refused
 
 
 @asynccontextmanager

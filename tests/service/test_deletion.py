@@ -94,20 +94,11 @@ async def test_what_is_deleted_while_its_intent_is_written_does_not_say_that_an_
     await desk.map({"#a": {"postbox": "one"}, "#b": {"postbox": "two"}})
     async with gate_before(couchdb_settings.url) as gate:
         through = couchdb_settings.model_copy(update={"url": gate.url})
-        refused = asyncio.Event()
-
-        def refuse_documents(_: str, path: str) -> tuple[int, JsonObject] | None:
-            if not path.endswith("/_bulk_docs"):
-                return None
-            refused.set()
-            return 503, {"error": "no", "reason": "no"}
-
         async with running(settings_for(through, kinds, ChannelSettings(retry=QUICK_RETRY)), kinds):
             await desk.write("m1", "#a")
             await desk.until(lambda d: [outcomes(x) for x in d] == [["retry"]], timeout_seconds=DEADLINE_SECONDS)
-            gate.guard = refuse_documents
             async with asyncio.timeout(DEADLINE_SECONDS):
-                await refused.wait()
+                await gate.refuse_documents().wait()
             await delete(desk, "m1")
             # One that comes behind the deletion has gone out: the deletion has been seen to.
             await desk.write("m2", "#b")

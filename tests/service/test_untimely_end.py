@@ -7,7 +7,7 @@ import pytest
 
 from router.channels.base import ChannelKind, Retry, Sent
 from router.documents.json_types import JsonObject
-from router.settings import ChannelSettings, CouchDBSettings
+from router.settings import ChannelSettings, CouchDBSettings, Settings
 from tests.peers.gate import gate_before
 from tests.peers.postbox import Postbox, after, say
 from tests.service.running import QUICK_RETRY, Desk, error_code, outcomes, running, running_until_killed, settings_for
@@ -27,6 +27,12 @@ def reasons(delivery: JsonObject) -> list[str]:
     attempts = delivery["attempts"]
     assert isinstance(attempts, list)
     return [str(a["reason"]) for a in attempts if isinstance(a, dict)]
+
+
+def one_at_a_time(couchdb_settings: CouchDBSettings, kinds: Kinds, channel: ChannelSettings) -> Settings:
+    """A lane with one slot, which is hardly waited for when the router stops."""
+    channel = channel.model_copy(update={"concurrency": 1})
+    return settings_for(couchdb_settings, kinds, channel, pending_after_seconds=60, grace_seconds=0.1)
 
 
 def never(postbox: Postbox, address: str = "one") -> None:
@@ -196,13 +202,7 @@ async def test_an_attempt_that_outlasts_the_grace_of_a_stop_is_recorded_as_what_
     never(postbox)
     never(postbox, "two")
     # One has a place, and is being sent; the other two wait for theirs, and are cut off as well.
-    settings = settings_for(
-        couchdb_settings,
-        kinds,
-        channel.model_copy(update={"concurrency": 1}),
-        pending_after_seconds=60,
-        grace_seconds=0.1,
-    )
+    settings = one_at_a_time(couchdb_settings, kinds, channel)
     async with running(settings, kinds):
         await desk.write("m1", "#a")
         await postbox.wait_for(1)
@@ -230,13 +230,7 @@ async def test_intents_are_written_while_others_are_sent_and_taken_back_by_a_sto
     for address in addresses:
         postbox.answers[address] = [say(Retry("busy", code=503))]
         never(postbox, address)
-    settings = settings_for(
-        couchdb_settings,
-        kinds,
-        channel.model_copy(update={"concurrency": 1}),
-        pending_after_seconds=60,
-        grace_seconds=0.1,
-    )
+    settings = one_at_a_time(couchdb_settings, kinds, channel)
     async with running(settings, kinds):
         await desk.write("m1", "#a")
         await postbox.wait_for(4)
@@ -266,16 +260,8 @@ async def test_one_that_waits_for_its_intent_to_be_written_when_the_router_stops
     async with gate_before(couchdb_settings.url) as gate:
         through = couchdb_settings.model_copy(update={"url": gate.url})
         settings = settings_for(through, kinds, HOLD, grace_seconds=0.2)
-        refused = asyncio.Event()
-
-        def refuse_documents(method: str, path: str) -> tuple[int, JsonObject] | None:
-            if not path.endswith("/_bulk_docs"):
-                return None
-            refused.set()
-            return 503, {"error": "no", "reason": "no"}
-
         async with running(settings, kinds):
-            gate.guard = refuse_documents
+            refused = gate.refuse_documents()
             await desk.write("m1", "#a")
             async with asyncio.timeout(DEADLINE_SECONDS):
                 await refused.wait()
