@@ -24,6 +24,13 @@ async def delete(desk: Desk, *message_ids: str) -> None:
     await desk.database.bulk([{"_id": name, "_rev": found[name]["_rev"], "_deleted": True} for name in message_ids])
 
 
+async def delete_and_see(desk: Desk, postbox: Postbox) -> None:
+    """Delete m1, and return once that has been seen to: one that comes behind the deletion has gone out."""
+    await delete(desk, "m1")
+    await desk.write("m2", "#b")
+    await postbox.wait_for(2)
+
+
 def statuses(found: list[JsonObject]) -> dict[str, int]:
     return Counter(str(d["status"]) for d in found)
 
@@ -99,10 +106,7 @@ async def test_what_is_deleted_while_its_intent_is_written_does_not_say_that_an_
             await desk.until(lambda d: [outcomes(x) for x in d] == [["retry"]], timeout_seconds=DEADLINE_SECONDS)
             async with asyncio.timeout(DEADLINE_SECONDS):
                 await gate.refuse_documents().wait()
-            await delete(desk, "m1")
-            # One that comes behind the deletion has gone out: the deletion has been seen to.
-            await desk.write("m2", "#b")
-            await postbox.wait_for(2)
+            await delete_and_see(desk, postbox)
             gate.guard = None
             found = await desk.until(
                 lambda d: statuses(d) == {"CANCELLED": 1, "COMPLETE": 1}, timeout_seconds=DEADLINE_SECONDS
@@ -138,10 +142,7 @@ async def test_the_outcome_of_an_attempt_under_way_stands(
     async with running(settings_for(couchdb_settings, kinds, pending_after_seconds=60), kinds):
         await desk.write("m1", "#a")
         await postbox.wait_for(1)
-        await delete(desk, "m1")
-        # One that comes behind the deletion has gone out: the deletion has been seen to.
-        await desk.write("m2", "#b")
-        await postbox.wait_for(2)
+        await delete_and_see(desk, postbox)
         gate.set()
         found = await desk.until(
             lambda d: len(d) == 2 and all(x["status"] != "PENDING" for x in d), timeout_seconds=DEADLINE_SECONDS
@@ -162,9 +163,7 @@ async def test_an_attempt_under_way_that_fails_is_not_made_again(
     async with running(settings_for(couchdb_settings, kinds, ChannelSettings(retry=QUICK_RETRY)), kinds):
         await desk.write("m1", "#a")
         await postbox.wait_for(1)
-        await delete(desk, "m1")
-        await desk.write("m2", "#b")
-        await postbox.wait_for(2)
+        await delete_and_see(desk, postbox)
         gate.set()
         found = await desk.until(
             lambda d: sorted(str(x["status"]) for x in d) == ["CANCELLED", "COMPLETE"],
