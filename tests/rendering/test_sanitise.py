@@ -146,7 +146,7 @@ def test_a_text_is_cleaned_as_if_it_were_the_first(before: str, raw: str) -> Non
 
 
 def test_texts_may_be_cleaned_in_many_threads() -> None:
-    texts = [f"<ul><li>{number}<li><b>{number}</ul>" * 20 for number in range(40)]
+    texts = [f"<ul class=x><li>{number}<li><b>{number}</ul>" * 20 for number in range(40)]
     one_by_one = [sanitise(text) for text in texts]
     interval_seconds = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
