@@ -72,6 +72,14 @@ def documents_of(answer: JsonValue) -> list[JsonObject]:
     return [doc for doc in documents if isinstance(doc, dict) and not doc.get("_deleted")]
 
 
+def pages_of(answer: JsonValue, *, count: int) -> list[list[JsonObject]]:
+    """The documents that `_all_docs/queries` found, for each of `count` questions. Raises GarbageError."""
+    results = object_of(answer).get("results")
+    if not isinstance(results, list) or len(results) != count:
+        raise GarbageError(f"{count} questions without as many answers")
+    return [documents_of(result) for result in results]
+
+
 def revisions_of(answer: JsonValue) -> list[JsonObject]:
     """The documents that `_bulk_get` found, in the order asked for; deleted ones are left out. Raises GarbageError."""
     results = object_of(answer).get("results")

@@ -1,7 +1,8 @@
 """The router's database in CouchDB: documents, bulk reads and writes, views."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar, cast
 from urllib.parse import quote
@@ -19,13 +20,14 @@ from router.couch.answers import (
     counts_of,
     documents_of,
     object_of,
+    pages_of,
     revisions_of,
     stubs_of,
     user_of,
     view_rows_of,
 )
-from router.couch.codec import encode
 from router.couch.errors import Conflict, DatabaseMissing, Refused, ServerFault
+from router.couch.requests import BULK_DOCUMENTS, chunks, id_of, key_text, quoted_id
 from router.couch.session import Session
 from router.documents.json_types import JsonObject, JsonValue
 from router.settings import CouchDBSettings
@@ -34,13 +36,11 @@ T = TypeVar("T")
 
 __all__ = ["BulkResult", "Database", "User", "ViewRow"]
 
-BULK_DOCUMENTS = 500
-"""Documents in one request. CouchDB has no limit of its own; this keeps each request well inside its timeout."""
-BULK_BYTES = 4 * 1024 * 1024
-"""Bytes in one `_bulk_docs` request, unless a single document is larger."""
 NO_ROOM = "insufficient_storage"
 """What CouchDB with a disk monitor says of each document, in an answer of 201, when its disk is too full
 (https://docs.couchdb.org/en/stable/config/disk-monitor.html)."""
+_NOT_THERE = (400, 405)
+"""How a server answers that does not know a path of the API."""
 LOCAL_ATTEMPTS = 5
 """Times that a `_local` document is written over somebody else's write before that is a conflict."""
 
@@ -55,6 +55,7 @@ class Database:
     def __init__(self, settings: CouchDBSettings) -> None:
         self._settings = settings
         self._session: Session | None = None
+        self._takes_many_questions = True
 
     @property
     def name(self) -> str:
@@ -164,7 +165,7 @@ class Database:
         Raises Conflict, Refused (a validation function's reason, a malformed or too large document), Forbidden,
         DatabaseMissing, and ValueError for a document without `_id`.
         """
-        _, answer = await self.session._put(self._path(_id_of(doc)), data=doc)
+        _, answer = await self.session._put(self._path(id_of(doc)), data=doc)
         rev = object_of(answer).get("rev")
         if not isinstance(rev, str):
             raise self.session.garbage("a written document without its revision")
@@ -199,7 +200,9 @@ class Database:
         found: dict[str, JsonObject] = {}
         for start in range(0, len(wanted), BULK_DOCUMENTS):
             keys = wanted[start : start + BULK_DOCUMENTS]
-            answer = await self.session.query(f"{self._remote.endpoint}/_all_docs", {"include_docs": True}, keys)
+            answer = await self.session.query(
+                f"{self._remote.endpoint}/_all_docs", {"include_docs": True}, {"keys": keys}
+            )
             found.update({str(doc["_id"]): doc for doc in self._read(documents_of, answer)})
         return found
 
@@ -215,7 +218,7 @@ class Database:
         for start in range(0, len(wanted), BULK_DOCUMENTS):
             keys = wanted[start : start + BULK_DOCUMENTS]
             params: JsonObject = {"include_docs": True, "conflicts": True}
-            answer = await self.session.query(f"{self._remote.endpoint}/_all_docs", params, keys)
+            answer = await self.session.query(f"{self._remote.endpoint}/_all_docs", params, {"keys": keys})
             losers: list[JsonObject] = []
             for winner in self._read(documents_of, answer):
                 doc_id, conflicts = str(winner["_id"]), winner.pop("_conflicts", None)
@@ -236,13 +239,33 @@ class Database:
         Without `include_docs` each has only `_id` and `_rev`. To go on behind the last one, start at its id + "\\0".
         """
         params: JsonObject = {
-            "startkey": _key(start),
-            "endkey": _key(end),
+            "startkey": key_text(start),
+            "endkey": key_text(end),
             "limit": limit,
             "include_docs": include_docs,
         }
         answer = await self.session.query(f"{self._remote.endpoint}/_all_docs", params)
         return self._read(documents_of if include_docs else stubs_of, answer)
+
+    async def ranges(self, bounds: Sequence[tuple[str, str]], limit: int) -> list[list[JsonObject]]:
+        """For each pair of ids what `ids_between` gives, in as few requests as the server allows: CouchDB takes many questions
+        in one (https://docs.couchdb.org/en/stable/api/database/bulk-api.html, `/_all_docs/queries`), PouchDB Server does not.
+        """
+        if self._takes_many_questions:
+            questions: list[JsonValue] = [
+                {"startkey": start, "endkey": end, "limit": limit, "include_docs": True} for start, end in bounds
+            ]
+            try:
+                answer = await self.session.query(
+                    f"{self._remote.endpoint}/_all_docs/queries", {}, {"queries": questions}
+                )
+            except Refused as error:
+                if error.status not in _NOT_THERE:
+                    raise
+                self._takes_many_questions = False
+            else:
+                return self._read(partial(pages_of, count=len(bounds)), answer)
+        return [await self.ids_between(start, end, limit) for start, end in bounds]
 
     async def bulk(self, docs: Sequence[JsonObject]) -> dict[str, BulkResult]:
         """Write many documents, each for itself; what became of each, by id.
@@ -251,11 +274,11 @@ class Database:
         out and gets its own error, the others are written. Raises Unreachable or ServerFault when it is not known what
         became of them, or when the server has no room for them, ValueError for a document without `_id` and for one id twice.
         """
-        by_id = {_id_of(doc): doc for doc in docs}
+        by_id = {id_of(doc): doc for doc in docs}
         if len(by_id) != len(docs):
             raise ValueError("two documents of one bulk write have the same _id")
         results: dict[str, BulkResult] = {}
-        for chunk in _chunks(list(by_id.values())):
+        for chunk in chunks(list(by_id.values())):
             results.update(await self._bulk_chunk(chunk))
         return results
 
@@ -265,11 +288,11 @@ class Database:
         except Refused as error:
             if len(docs) == 1:
                 kind = "too_large" if error.status == 413 else "bad_request"
-                return {_id_of(docs[0]): BulkResult(None, kind, error.reason or str(error))}
+                return {id_of(docs[0]): BulkResult(None, kind, error.reason or str(error))}
             half = len(docs) // 2
             return {**await self._bulk_chunk(docs[:half]), **await self._bulk_chunk(docs[half:])}
         try:
-            results = bulk_results_of(answer, [_id_of(doc) for doc in docs])
+            results = bulk_results_of(answer, [id_of(doc) for doc in docs])
         except GarbageError as error:
             raise self.session.garbage(str(error)) from None
         full = next((result for result in results.values() if result.error == NO_ROOM), None)
@@ -299,13 +322,15 @@ class Database:
         A bound that is None is no bound. Raises ViewMissing when the index is not there.
         """
         params: JsonObject = {
-            "startkey": None if start_key is None else _key(start_key),
-            "endkey": None if end_key is None else _key(end_key),
+            "startkey": None if start_key is None else key_text(start_key),
+            "endkey": None if end_key is None else key_text(end_key),
             "limit": limit,
             "include_docs": include_docs,
             "reduce": False,
         }
-        answer = await self.session.query(self._view_path(design, view), params, None if keys is None else list(keys))
+        answer = await self.session.query(
+            self._view_path(design, view), params, None if keys is None else {"keys": list(keys)}
+        )
         return self._read(view_rows_of, answer)
 
     async def view_counts(
@@ -317,8 +342,8 @@ class Database:
         Raises ViewMissing when the index is not there, Refused when it is one that does not count.
         """
         params: JsonObject = {
-            "startkey": _key(start_key),
-            "endkey": _key(end_key),
+            "startkey": key_text(start_key),
+            "endkey": key_text(end_key),
             "reduce": True,
             "group_level": group_level,
         }
@@ -344,7 +369,7 @@ class Database:
         """
         if since is None:
             return None
-        params: JsonObject = {"since": since if isinstance(since, str) else _key(since), "limit": 0}
+        params: JsonObject = {"since": since if isinstance(since, str) else key_text(since), "limit": 0}
         _, answer = await self.session._get(f"{self._remote.endpoint}/_changes", params=params)
         behind = changes_behind_in(cast("JsonValue", answer))
         if behind is not None or not isinstance(since, int):
@@ -357,38 +382,3 @@ class Database:
             return reader(answer)
         except GarbageError as error:
             raise self.session.garbage(str(error)) from None
-
-
-def quoted_id(doc_id: str) -> str:
-    """A document id as it stands in a path. The slash of `_design/` and `_local/` is the path's, others the id's."""
-    for prefix in ("_design/", "_local/"):
-        if doc_id.startswith(prefix):
-            return prefix + quote(doc_id.removeprefix(prefix), safe="")
-    # `.` and `..` would be taken for steps in the path.
-    return quote(doc_id, safe="") if doc_id.strip(".") else doc_id.replace(".", "%2E")
-
-
-def _chunks(docs: list[JsonObject]) -> Iterator[list[JsonObject]]:
-    """Cut `docs` into lists of at most BULK_DOCUMENTS documents and about BULK_BYTES bytes."""
-    chunk: list[JsonObject] = []
-    size_bytes = 0
-    for doc in docs:
-        doc_bytes = len(encode(doc))
-        if chunk and (len(chunk) == BULK_DOCUMENTS or size_bytes + doc_bytes > BULK_BYTES):
-            yield chunk
-            chunk, size_bytes = [], 0
-        chunk.append(doc)
-        size_bytes += doc_bytes
-    if chunk:
-        yield chunk
-
-
-def _id_of(doc: JsonObject) -> str:
-    doc_id = doc.get("_id")
-    if not isinstance(doc_id, str) or not doc_id:
-        raise ValueError("a document without an _id cannot be written")
-    return doc_id
-
-
-def _key(value: JsonValue) -> str:
-    return encode(value).decode("utf-8")

@@ -152,21 +152,21 @@ class Session(RemoteServer):
         except _NO_ANSWER as error:
             raise self._no_answer(error, read_timeout_seconds) from error
 
-    async def query(self, path: str, params: JsonObject, keys: list[JsonValue] | None = None) -> JsonValue:
-        """Ask an index: GET, or POST where there are `keys`, since they may be too many for an address.
+    async def query(self, path: str, params: JsonObject, body: JsonObject | None = None) -> JsonValue:
+        """Ask an index: GET, or POST where there is a `body`, since the keys in it may be too many for an address.
 
         The POST is made once more when the server had just closed an idle connection; aiohttp does that by itself only
         for methods that are safe to repeat. Raises CouchError.
         """
-        if keys is None:
+        if body is None:
             _, answer = await self._get(path, params=params)
             return cast("JsonValue", answer)
         try:
-            _, answer = await self._post(path, data={"keys": keys}, params=params)
+            _, answer = await self._post(path, data=body, params=params)
         except Unreachable as error:
             if not isinstance(error.__cause__, aiohttp.ServerDisconnectedError):
                 raise
-            _, answer = await self._post(path, data={"keys": keys}, params=params)
+            _, answer = await self._post(path, data=body, params=params)
         return cast("JsonValue", answer)
 
     def garbage(self, what: str) -> ServerFault:

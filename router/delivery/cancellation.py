@@ -1,21 +1,15 @@
 """Ends what is still to be sent of messages whose documents were deleted."""
 
 from collections.abc import Sequence
+from itertools import chain
 
-from router.couch import design
 from router.couch.database import Database
+from router.couch.deliveries import deliveries_of
 from router.couch.patience import Patience
 from router.delivery.dispatcher import Dispatcher
-from router.delivery.reading_back import read_back
 from router.delivery.recorder import Recorder
 from router.delivery.verdict import cancel
-from router.documents.delivery import Status
 from router.documents.timestamps import utc_now
-
-PAGE = 200
-"""Delivery documents that are ended in one go."""
-
-_OPEN = frozenset(status.value for status in Status if not status.is_final)
 
 
 class Cancellation:
@@ -31,22 +25,12 @@ class Cancellation:
         """Have the deliveries of these messages that wait, in memory or in CouchDB, end `CANCELLED`."""
         for message_id in message_ids:
             await self._dispatcher.cancel(message_id)
-        keys = list(message_ids)
-        rows = await self._patience.until_done(
+        found = await self._patience.until_done(
             "looking for the deliveries of deleted messages",
-            lambda: self._database.view(design.NAME, design.BY_MESSAGE, keys=keys),
+            lambda: deliveries_of(self._database, message_ids, open_only=True),
         )
-        waiting = [row.id for row in rows if row.value in _OPEN]
-        for start in range(0, len(waiting), PAGE):
-            await self._end(waiting[start : start + PAGE])
-
-    async def _end(self, ids: list[str]) -> None:
-        documents = await self._patience.until_done(
-            "reading the deliveries of deleted messages", lambda: self._database.get_many(ids)
-        )
-        for delivery in await read_back(documents.values(), self._recorder):
+        for delivery in chain.from_iterable(found.values()):
             # What is in a lane's window is being attempted; what comes of that is seen when it would be tried again.
-            if delivery.status.is_final or self._dispatcher.holds(delivery.channel, delivery.id):
-                continue
-            cancel(delivery, utc_now())
-            await self._recorder.submit(delivery)
+            if not self._dispatcher.holds(delivery.channel, delivery.id):
+                cancel(delivery, utc_now())
+                await self._recorder.submit(delivery)

@@ -1,14 +1,14 @@
 """From rows of the feed to deliveries in their lanes, each row once, with a ticket that says when it is done."""
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from datetime import datetime
 from functools import partial
 
 import structlog
 
-from router.couch import design
 from router.couch.database import Database
+from router.couch.deliveries import deliveries_of
 from router.couch.feed import FeedBatch, FeedRow
 from router.couch.mapping_store import MappingStore
 from router.couch.patience import Patience
@@ -21,10 +21,9 @@ from router.delivery.reconcile import Remaining, remaining
 from router.delivery.recorder import Recorder
 from router.delivery.verdict import may_have_been_sent
 from router.delivery.watermark import Ticket, Watermark
-from router.documents.delivery import PREFIX, Delivery, Status, message_delivery_id
+from router.documents.delivery import PREFIX, Delivery, Status
 from router.documents.json_types import JsonObject
 from router.documents.message import OWN_PREFIXES, is_message
-from router.documents.reading import read_delivery
 from router.documents.timestamps import from_text, utc_now
 from router.metrics import Metrics
 from router.rendering.rendered import Rendered
@@ -94,7 +93,7 @@ class Intake:
         latest = {row.id: row for row in rows if self._concerns_us(row) and row.id not in on_their_way}
         routed = await self._route(list(latest.values()))
         old = [row for row in latest.values() if not self._novelty.is_new(row.id, row.rev)]
-        existing = await self._existing(old, {row.id: routed[row.id] for row in old})
+        existing = await self._existing(old)
         refusals: list[asyncio.Future[None]] = []
         for number, row in enumerate(rows):
             if number % ROWS_AT_A_STRETCH == 0:
@@ -159,29 +158,16 @@ class Intake:
             return Routed(None, refusal=refuse(row.id, row.rev, now, "too_large", reason))
         return route({**row.document, "_id": row.id}, self._mapping.current, now)
 
-    async def _existing(self, rows: list[FeedRow], routed: dict[str, Routed]) -> dict[str, dict[str, Delivery]]:
-        """The delivery documents that the messages have already, by message and id."""
-        ids = [message_delivery_id(message_id) for message_id in routed]
-        ids += [delivery.id for each in routed.values() for delivery, _ in each.deliveries]
-        if not ids:
+    async def _existing(self, rows: list[FeedRow]) -> dict[str, dict[str, Delivery]]:
+        """The delivery documents that the messages have already, by message and id; those of an earlier mapping too."""
+        if not rows:
             return {}
-        found = _by_message(
-            (await self._patience.until_done("looking for deliveries", lambda: self._database.get_many(ids))).values()
+        found = await self._patience.until_done(
+            "looking for deliveries", lambda: deliveries_of(self._database, [row.id for row in rows])
         )
-        # What was routed by an earlier mapping has other ids. That can be so for a message that was written before: an
-        # edited one, or one of a batch that is read again.
-        older = [r.id for r in rows if r.id in routed and (found or not (r.rev or "").startswith("1-"))]
-        if older:
-            for message_id, deliveries in (await self._all_of(older)).items():
-                found.setdefault(message_id, {}).update(deliveries)
-        return found
-
-    async def _all_of(self, message_ids: list[str]) -> dict[str, dict[str, Delivery]]:
-        rows = await self._patience.until_done(
-            "looking for the deliveries of edited messages",
-            lambda: self._database.view(design.NAME, design.BY_MESSAGE, keys=list(message_ids), include_docs=True),
-        )
-        return _by_message(row.document for row in rows if row.document is not None)
+        return {
+            message_id: {delivery.id: delivery for delivery in deliveries} for message_id, deliveries in found.items()
+        }
 
     def _close(self, ticket: Ticket, message_id: str) -> None:
         self._watermark.close(ticket)
@@ -246,11 +232,3 @@ def _moment(due: str) -> datetime:
         return from_text(due)
     except ValueError:
         return utc_now()
-
-
-def _by_message(documents: Iterable[JsonObject]) -> dict[str, dict[str, Delivery]]:
-    found: dict[str, dict[str, Delivery]] = {}
-    for document in documents:
-        delivery = read_delivery(document)
-        found.setdefault(delivery.message_id, {})[delivery.id] = delivery
-    return found

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from router.couch.database import BULK_DOCUMENTS, BulkResult, Database
+from router.couch.database import BulkResult, Database
 from router.couch.errors import (
     Conflict,
     DatabaseMissing,
@@ -17,6 +17,7 @@ from router.couch.errors import (
     Unreachable,
     ViewMissing,
 )
+from router.couch.requests import BULK_DOCUMENTS
 from router.documents.json_types import JsonObject
 from router.settings import CouchDBSettings
 from tests.servers.couchdb import CouchServer, RestartableCouchDB
