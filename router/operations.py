@@ -22,9 +22,13 @@ from router.web.snapshot import ChannelSnapshot, FeedSnapshot, Role, Snapshot
 
 log = structlog.stdlib.get_logger("router.operations")
 
-HEAD_START_SECONDS: Final = 1.0
-"""When the HTTP port is served: what it needs takes half a second of CPU to import, and the first messages come first. Who asks
-sooner waits in the port's queue."""
+HEAD_START_SECONDS: Final = 3.0
+"""When the HTTP port is served at the latest: what it needs takes half a second of CPU to import, and where messages wait they
+come first. Who asks sooner waits in the port's queue."""
+AT_REST_SECONDS: Final = 0.2
+"""A feed that has nothing to say for so long at the start has no messages waiting."""
+LOOK_SECONDS: Final = 0.1
+"""How often that is looked at."""
 SILENT_HEARTBEATS: Final = 3
 """A feed that was not heard for so many heartbeats is silent; it opens itself anew after two."""
 
@@ -72,11 +76,22 @@ class Operations:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._metrics.tracing.close)
             if listener is not None:
-                await stack.enter_async_context(
-                    served(listener, self.snapshot, self._metrics, after_seconds=HEAD_START_SECONDS)
-                )
+                await stack.enter_async_context(served(listener, self.snapshot, self._metrics, after=self._head_start))
             await stack.enter_async_context(_in_background(self._monitor))
             yield
+
+    async def _head_start(self) -> None:
+        """Until there is nothing to route, or HEAD_START_SECONDS are over."""
+        for _ in range(round(HEAD_START_SECONDS / LOOK_SECONDS)):
+            if self._is_at_rest:
+                return
+            await asyncio.sleep(LOOK_SECONDS)
+
+    @property
+    def _is_at_rest(self) -> bool:
+        if self._engine is None:
+            return self._role != "starting"
+        return self._engine.feed.connected and self._engine.feed_silent_seconds >= AT_REST_SECONDS
 
     # --- what is asked
 

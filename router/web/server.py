@@ -3,7 +3,7 @@
 import asyncio
 import errno
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -63,14 +63,18 @@ def open_port(settings: HttpSettings) -> socket.socket | None:
 
 @asynccontextmanager
 async def served(
-    listener: socket.socket, snapshot: Callable[[], Snapshot], metrics: Metrics, *, after_seconds: float = 0.0
+    listener: socket.socket,
+    snapshot: Callable[[], Snapshot],
+    metrics: Metrics,
+    *,
+    after: Callable[[], Awaitable[None]] | None = None,
 ) -> AsyncIterator[None]:
-    """Serve the port for the time of the block, from so many seconds on, and close it within CLOSING_SECONDS.
+    """Serve the port for the time of the block, once `after` is over, and close it within CLOSING_SECONDS.
 
     FastAPI and uvicorn take half a second of CPU to import, so that is done in a thread, and no sooner.
     """
     server: list[uvicorn.Server] = []
-    serving = _serve(listener, snapshot, metrics, server.append, after_seconds)
+    serving = _serve(listener, snapshot, metrics, server.append, after)
     task = asyncio.create_task(serving, name="HTTP port")
     task.add_done_callback(_say_if_failed)
     try:
@@ -89,9 +93,10 @@ async def _serve(
     snapshot: Callable[[], Snapshot],
     metrics: Metrics,
     tell: Callable[["uvicorn.Server"], None],
-    after_seconds: float,
+    after: Callable[[], Awaitable[None]] | None,
 ) -> None:
-    await asyncio.sleep(after_seconds)
+    if after is not None:
+        await after()
     server = await asyncio.to_thread(_make_server, snapshot, metrics)
     tell(server)
     host, port, *_ = listener.getsockname()

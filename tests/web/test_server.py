@@ -5,6 +5,7 @@ import signal
 import socket
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 
 import pytest
 
@@ -86,7 +87,7 @@ async def test_not_ready_is_503() -> None:
 async def test_who_asks_before_it_is_served_waits() -> None:
     with listening() as listener:
         asking = asyncio.create_task(ask(port_of(listener), "/healthz"))
-        async with served(listener, lambda: STANDBY, Metrics(), after_seconds=0.2):
+        async with served(listener, lambda: STANDBY, Metrics(), after=partial(asyncio.sleep, 0.2)):
             assert (await asking).status_code == 200
 
 
@@ -127,7 +128,7 @@ async def test_it_may_end_before_it_was_ever_served() -> None:
     loop = asyncio.get_running_loop()
     with listening() as listener:
         told = loop.time()
-        async with served(listener, lambda: STANDBY, Metrics(), after_seconds=3600):
+        async with served(listener, lambda: STANDBY, Metrics(), after=partial(asyncio.sleep, 3600)):
             pass
         assert loop.time() - told < 1
 
