@@ -65,6 +65,11 @@ class PouchDBServer:
         """Whether the process lives."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def pid(self) -> int | None:
+        """The process's number; None when none was started."""
+        return None if self._process is None else self._process.pid
+
     def start(self) -> None:
         """Install what is missing, start, and wait until it answers.
 

@@ -29,6 +29,13 @@ def client(server: PouchDBServer, *, headers: dict[str, str] | None = None) -> h
     return httpx.Client(base_url=server.url, auth=(server.admin, server.password), headers=headers, timeout=10)
 
 
+def cpu_ticks(server: PouchDBServer) -> float:
+    """CPU time that the server's process has taken."""
+    assert server.pid is not None
+    fields = Path(f"/proc/{server.pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
 def identity(server: PouchDBServer, database: str) -> tuple[str, str]:
     with client(server) as http:
         return http.get(f"/{database}").json()["instance_start_time"], http.get("/").json()["uuid"]
@@ -49,6 +56,25 @@ def test_a_feed_is_not_held_back_for_compression(server: PouchDBServer) -> None:
             lines = feed.iter_lines()
             assert '"id":"doc"' in next(line for line in lines if line)
             assert next(lines) == ""
+
+
+def test_a_feed_ends_when_its_client_goes(server: PouchDBServer) -> None:
+    def work_of_writing(http: httpx.Client) -> float:
+        """CPU time of the server, in clock ticks, for some writes."""
+        before = cpu_ticks(server)
+        for _ in range(10):
+            http.post("/db/_bulk_docs", json={"docs": [{} for _ in range(20)]}).raise_for_status()
+        return cpu_ticks(server) - before
+
+    with client(server) as http:
+        http.put("/db").raise_for_status()
+        work_of_writing(http)
+        alone = work_of_writing(http)
+        for _ in range(150):
+            with http.stream("GET", "/db/_changes?feed=continuous&heartbeat=100&since=now&include_docs=true"):
+                pass
+        # PouchDB Server as it comes goes on to write each change to each of them: 13 times the work.
+        assert work_of_writing(http) < 5 * alone + 5
 
 
 def test_an_unknown_filter_does_not_end_it(server: PouchDBServer) -> None:

@@ -113,6 +113,27 @@ async function tellSecurity(req, database) {
   if (security.ok) req.couchSecurityObj = await security.json();
 }
 
+// A continuous feed goes on for ever after its client has gone, and works for each change that is written; after a few hundred
+// clients the server does nothing else. Ends it, with its heartbeat, which only an error ends.
+function endFeedWithConnection(req, res) {
+  let database;
+  Object.defineProperty(req, 'db', {
+    get: () => database,
+    set: (opened) => {
+      const changes = (options) => {
+        const feed = opened.changes(options);
+        feed.catch(() => {});
+        res.on('close', () => {
+          feed.emit('error', new Error('the client has gone'));
+          feed.cancel();
+        });
+        return feed;
+      };
+      database = Object.create(opened, { changes: { value: changes } });
+    },
+  });
+}
+
 function likeCouchDB(req, res, next) {
   // A compressed feed is held back until the buffer is full, heartbeats too.
   delete req.headers['accept-encoding'];
@@ -123,6 +144,7 @@ function likeCouchDB(req, res, next) {
     req.query.rev = req.headers['if-match'].replace(/"/g, '');
     delete req.headers['if-match'];
   }
+  if (req.query.feed === 'continuous' && req.path.endsWith('/_changes')) endFeedWithConnection(req, res);
   const database = /^\/([^/?]+)\/?$/.exec(req.path);
   if (database && !(database[1].startsWith('_') && database[1] !== '_users')) {
     const name = decodeURIComponent(database[1]);
