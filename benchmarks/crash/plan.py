@@ -23,7 +23,7 @@ class Plan:
     kill_every_seconds: float = 2
     kill_for_seconds: float = 420
     """For how long at most; else until every delivery is final."""
-    calm_seconds: float = 180
+    calm_seconds: float = 480
     """How long at most, after the last kill, until every delivery is final."""
     couchdb_restarts_at: tuple[float, ...] = (1 / 3, 2 / 3)
     """When CouchDB is killed: shares of the messages that have been written."""
