@@ -138,10 +138,8 @@ def run(
             loop.add_signal_handler(number, service.stop)
         await service.run()
 
-    # What was imported stays for good, and what comes later seldom hangs in cycles: to look for those as often as Python
-    # does by default takes a seventh of the time.
-    gc.collect()
-    gc.freeze()
+    # What is thrown away seldom hangs in cycles: to look for those as often as Python does by default takes a seventh of the
+    # time.
     gc.set_threshold(GARBAGE_THRESHOLD, 5, 5)
     asyncio.run(serve())
 

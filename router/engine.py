@@ -107,7 +107,6 @@ class Engine:
                 may_send=self._may_send,
             )
             self.lanes = self.dispatcher.lanes
-            await self.dispatcher.prime()
             await self._run_parts(stop, grace_seconds)
 
     def _open_channels(self, stack: AsyncExitStack) -> list[OpenChannel]:

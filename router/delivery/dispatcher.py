@@ -45,6 +45,7 @@ class Dispatcher:
         may_send: Callable[[], bool],
     ) -> None:
         self._recorder = recorder
+        self._primed = asyncio.Event()
         self.lanes: dict[str, Lane] = {}
         self.backlogs: dict[str, Backlog] = {}
         self._handed = 0
@@ -132,16 +133,15 @@ class Dispatcher:
         if (backlog := self.backlogs.get(channel)) is not None:
             backlog.note_waiting(due)
 
-    async def prime(self) -> None:
-        """Find out which targets have deliveries waiting in CouchDB that new ones must not pass. Before the first `submit`."""
-        await asyncio.gather(*(backlog.prime() for backlog in self.backlogs.values()))
-
     async def run(self) -> None:
-        """Run all lanes and their backlogs until cancelled."""
+        """Find out which targets have deliveries waiting in CouchDB that new ones must not pass; then run all lanes and their
+        backlogs until cancelled."""
+        await asyncio.gather(*(backlog.prime() for backlog in self.backlogs.values()))
         async with asyncio.TaskGroup() as group:
             for name, lane in self.lanes.items():
                 group.create_task(lane.run(), name=f"{name} lane")
                 group.create_task(self.backlogs[name].run(), name=f"{name} backlog")
+            self._primed.set()
 
     async def stop(self, grace_seconds: float) -> None:
         """Begin no new attempt, and wait for those in flight, at most `grace_seconds`."""

@@ -31,6 +31,8 @@ from router.routing.route import Routed, refuse, route
 
 ROWS_AT_ONCE = 50
 """Rows whose delivery documents are looked for in one request: the first are to be sent while CouchDB looks for the others."""
+ROWS_AT_FIRST = 10
+"""And so many at the start, twice as many with each request that follows: what waits then has waited long enough."""
 ROWS_AT_A_STRETCH = 10
 """After so many of them it is the turn of those who send."""
 
@@ -71,6 +73,7 @@ class Intake:
         self._max_row_bytes = max_row_bytes
         self._may_have_been_sent = may_have_been_sent
         self._rows_in_doubt = rows_in_doubt
+        self._rows_at_once = ROWS_AT_FIRST
         self._conflicts = Conflicts(database, patience)
         self._cancellation = Cancellation(database, dispatcher, recorder, patience)
 
@@ -78,8 +81,11 @@ class Intake:
         """Route the batch and hand its deliveries on. Returns once each has its place: a lane's window, or CouchDB."""
         if any(row.id == self._mapping_id for row in batch.rows):
             await self._mapping.refresh()
-        for start in range(0, len(batch.rows), ROWS_AT_ONCE):
-            await self._take(batch.rows[start : start + ROWS_AT_ONCE])
+        rows = batch.rows
+        while rows:
+            await self._take(rows[: self._rows_at_once])
+            rows = rows[self._rows_at_once :]
+            self._rows_at_once = min(2 * self._rows_at_once, ROWS_AT_ONCE)
         if batch.last_seq is not None:
             self._watermark.add(batch.last_seq)
 

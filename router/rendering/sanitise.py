@@ -5,23 +5,16 @@ against nh3.
 """
 
 import re
+from functools import cache
 from threading import Lock
-from typing import Final
-
-import bleach
+from typing import TYPE_CHECKING, Final
 
 from router.rendering.normalise import normalise
 from router.rendering.policy import SCHEMES, TAGS, allows
 
-_CLEANER: Final = bleach.Cleaner(
-    tags=TAGS,
-    attributes=allows,
-    # `mxc` passes here for pictures only: `allows` has told links apart already.
-    protocols=SCHEMES | {"mxc"},
-    strip=True,
-    strip_comments=True,
-)
-"""Made once: making one takes longer than cleaning a short text. It starts each text afresh."""
+if TYPE_CHECKING:
+    import bleach
+
 _BARE_TAG: Final = re.compile(rf"</?(?:{'|'.join(sorted(TAGS))})>")
 """A tag that may stay, without an attribute."""
 _TURN: Final = Lock()
@@ -35,4 +28,20 @@ def sanitise(raw: str) -> str:
         # Nothing in it that bleach could take away, as in most of what apps write; and bleach takes its time.
         return balanced
     with _TURN:
-        return _CLEANER.clean(balanced)
+        return _cleaner().clean(balanced)
+
+
+@cache
+def _cleaner() -> "bleach.Cleaner":
+    """Made once: making one takes longer than cleaning a short text. It starts each text afresh. Bleach is imported when it is
+    first needed, so that a router that starts is not kept waiting."""
+    import bleach
+
+    return bleach.Cleaner(
+        tags=TAGS,
+        attributes=allows,
+        # `mxc` passes here for pictures only: `allows` has told links apart already.
+        protocols=SCHEMES | {"mxc"},
+        strip=True,
+        strip_comments=True,
+    )
