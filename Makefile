@@ -27,7 +27,7 @@ check: lint test ## Everything that CI checks
 bench: environment ## Measure the router against its floors (about 35 minutes); ARGS='--quick' for a look
 	@exec $(VENV_PYTHON) -m benchmarks $(ARGS)
 
-crash-table: environment servers ## Kill everything under way, count what arrived (about 12 minutes); ARGS='--quick' for a look
+crash-table: environment servers ## Kill everything under way, count what arrived (about 25 minutes); ARGS='--quick' for a look
 	@exec $(VENV_PYTHON) -m benchmarks.crash $(ARGS)
 
 format: environment ## Put the format right
