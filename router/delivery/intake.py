@@ -102,7 +102,7 @@ class Intake:
         existing = await self._existing(old)
         refusals: list[asyncio.Future[None]] = []
         for number, row in enumerate(rows):
-            if number % ROWS_AT_A_STRETCH == 0:
+            if number and number % ROWS_AT_A_STRETCH == 0:
                 await asyncio.sleep(0)
             self._novelty.passed(row.id)
             if latest.get(row.id) is not row:
