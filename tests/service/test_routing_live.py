@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from router.couch.checkpoint import NAME as CHECKPOINT
 from router.couch.errors import Refused
 from router.couch.mapping_store import STATUS_ID
 from router.documents.json_types import JsonObject, JsonValue
@@ -268,6 +269,24 @@ async def test_a_later_revision_is_not_sent_again_even_to_new_targets(
         await desk.all_have("COMPLETE", 3)
     assert postbox.bodies("two") == ["behind it"]
     assert postbox.bodies("one") == ["first", "behind it"]
+
+
+async def test_what_an_earlier_mapping_routed_is_not_sent_again_where_the_feed_is_read_from_its_beginning(
+    couchdb_settings: CouchDBSettings, desk: Desk, postbox: Postbox
+) -> None:
+    kinds = {"postbox": postbox.kind()}
+    await desk.map({"#a": {"postbox": "one"}})
+    async with running(settings_for(couchdb_settings, kinds), kinds):
+        await desk.write("m1", "#a", "first")
+        await desk.all_have("COMPLETE", 1)
+    await desk.map({"#a": {"postbox": "two"}})
+    checkpoint = await desk.database.get(f"_local/{CHECKPOINT}")
+    assert checkpoint is not None
+    await desk.database.bulk([{"_id": checkpoint["_id"], "_rev": checkpoint["_rev"], "_deleted": True}])
+    async with running(settings_for(couchdb_settings, kinds), kinds):
+        await desk.write("m2", "#a", "behind it")
+        await desk.all_have("COMPLETE", 2)
+    assert (postbox.bodies("one"), postbox.bodies("two")) == (["first"], ["behind it"])
 
 
 @pytest.mark.parametrize(("mapping", "path"), BAD_MAPPINGS, ids=lambda value: value if isinstance(value, str) else "")
