@@ -4,7 +4,7 @@ from datetime import datetime
 
 from router.commands.output import print_json, print_table, shortened
 from router.couch.database import Database
-from router.couch.deliveries import deliveries_of as find_deliveries
+from router.couch.deliveries import find_deliveries
 from router.documents.delivery import Delivery
 from router.documents.message import is_message
 from router.documents.timestamps import utc_now
@@ -13,7 +13,7 @@ from router.documents.timestamps import utc_now
 async def deliveries_of(database: Database, message_id: str) -> list[Delivery]:
     """All delivery documents of a message, the one about the message as a whole first. May raise any CouchError."""
     found = await find_deliveries(database, [message_id])
-    return sorted(found.get(message_id, []), key=lambda delivery: (delivery.channel or "", delivery.id))
+    return sorted(found.get(message_id, {}).values(), key=lambda delivery: (delivery.channel or "", delivery.id))
 
 
 async def why_none(database: Database, message_id: str) -> str:

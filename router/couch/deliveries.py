@@ -13,26 +13,22 @@ PAGE = 200
 """Documents that are read in one go for one message. Fifty times as many may be in memory for a moment."""
 
 
-async def deliveries_of(
+async def find_deliveries(
     database: Database, message_ids: Iterable[str], *, open_only: bool = False
-) -> dict[str, list[Delivery]]:
-    """By message, all its deliveries, the one about it as a whole included, or those whose status is not final. Messages
-    without any are left out.
+) -> dict[str, dict[str, Delivery]]:
+    """By message and by id, all its deliveries, the one about it as a whole included, or those whose status is not final.
+    Messages without any are left out.
 
     What was written a moment ago is among them, by whichever mapping the message was routed. May raise any CouchError.
     """
     wanted = list(dict.fromkeys(message_ids))
-    found: dict[str, list[Delivery]] = {}
+    found: dict[str, dict[str, Delivery]] = {}
 
     def keep(message_id: str, documents: Iterable[JsonObject]) -> None:
         # The ids of what belongs to `a:b` begin as those of `a` do.
-        own = [
-            delivery
-            for delivery in map(read_delivery, documents)
-            if delivery.message_id == message_id and not (open_only and delivery.status.is_final)
-        ]
-        if own:
-            found.setdefault(message_id, []).extend(own)
+        for delivery in map(read_delivery, documents):
+            if delivery.message_id == message_id and not (open_only and delivery.status.is_final):
+                found.setdefault(message_id, {})[delivery.id] = delivery
 
     for start in range(0, len(wanted), MESSAGES_AT_ONCE):
         some = wanted[start : start + MESSAGES_AT_ONCE]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import chain
 
 from router.couch.database import Database
-from router.couch.deliveries import deliveries_of
+from router.couch.deliveries import find_deliveries
 from router.couch.patience import Patience
 from router.delivery.dispatcher import Dispatcher
 from router.delivery.recorder import Recorder
@@ -27,9 +27,9 @@ class Cancellation:
             await self._dispatcher.cancel(message_id)
         found = await self._patience.until_done(
             "looking for the deliveries of deleted messages",
-            lambda: deliveries_of(self._database, message_ids, open_only=True),
+            lambda: find_deliveries(self._database, message_ids, open_only=True),
         )
-        for delivery in chain.from_iterable(found.values()):
+        for delivery in chain.from_iterable(each.values() for each in found.values()):
             # What is in a lane's window is being attempted; what comes of that is seen when it would be tried again.
             if not self._dispatcher.holds(delivery.channel, delivery.id):
                 cancel(delivery, utc_now())

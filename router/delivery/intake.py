@@ -8,7 +8,7 @@ from functools import partial
 import structlog
 
 from router.couch.database import Database
-from router.couch.deliveries import deliveries_of
+from router.couch.deliveries import find_deliveries
 from router.couch.feed import FeedBatch, FeedRow
 from router.couch.mapping_store import MappingStore
 from router.couch.patience import Patience
@@ -168,12 +168,9 @@ class Intake:
         """The delivery documents that the messages have already, by message and id; those of an earlier mapping too."""
         if not rows:
             return {}
-        found = await self._patience.until_done(
-            "looking for deliveries", lambda: deliveries_of(self._database, [row.id for row in rows])
+        return await self._patience.until_done(
+            "looking for deliveries", lambda: find_deliveries(self._database, [row.id for row in rows])
         )
-        return {
-            message_id: {delivery.id: delivery for delivery in deliveries} for message_id, deliveries in found.items()
-        }
 
     def _close(self, ticket: Ticket, message_id: str) -> None:
         self._watermark.close(ticket)

@@ -8,10 +8,11 @@ import pytest
 from aiohttp import web
 
 from router.couch.database import Database
-from router.couch.deliveries import MESSAGES_AT_ONCE, PAGE, deliveries_of
+from router.couch.deliveries import MESSAGES_AT_ONCE, PAGE, find_deliveries
 from router.documents.delivery import Delivery, delivery_id, message_delivery_id
 from router.documents.json_types import JsonObject
 from router.settings import CouchDBSettings
+from tests.couch.answering import answering
 from tests.servers.couchdb import CouchServer
 
 ALIKE = ("a", "a:b", "a:b:c", "a-b", "a0", "a;", "a;b", "A", "aa", "ü:€", "a/b", "a:matrix")
@@ -33,8 +34,9 @@ def delivery(message_id: str, channel: str = "matrix", target: str = "x", status
     }
 
 
-def ids(deliveries: list[Delivery]) -> list[str]:
-    return sorted(each.id for each in deliveries)
+def ids(deliveries: dict[str, Delivery]) -> list[str]:
+    assert all(each.id == its_id for its_id, each in deliveries.items())
+    return sorted(deliveries)
 
 
 @asynccontextmanager
@@ -42,6 +44,8 @@ async def front(server: CouchServer, *, takes_many_questions: bool) -> AsyncIter
     """Stands before a server, and takes many questions in one request as CouchDB does, or refuses them as PouchDB does."""
 
     async def answer(request: web.Request) -> web.Response:
+        if request.path.endswith("/_all_docs/queries"):
+            return await answer_all(request)
         kind = {"content-type": request.content_type}
         reply = await http.request(request.method, request.raw_path, content=await request.read(), headers=kind)
         passed_on = {name: reply.headers[name] for name in ("content-type", "set-cookie") if name in reply.headers}
@@ -58,18 +62,8 @@ async def front(server: CouchServer, *, takes_many_questions: bool) -> AsyncIter
         return web.json_response({"results": results})
 
     asked: list[str] = []
-    app = web.Application(client_max_size=2**24)
-    app.router.add_post("/{database}/_all_docs/queries", answer_all)
-    app.router.add_route("*", "/{path:.*}", answer)
-    runner = web.AppRunner(app)
-    async with server.async_http() as http:
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        try:
-            yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-        finally:
-            await runner.cleanup()
+    async with server.async_http() as http, answering(answer) as url:
+        yield url
     assert len(asked) == 1 or takes_many_questions, "a server that refused it is not asked again"
 
 
@@ -88,7 +82,7 @@ async def filled(
 
 
 async def test_each_message_gets_its_own_and_no_others(filled: Database) -> None:
-    found = await deliveries_of(filled, [*ALIKE, "none", "a"])
+    found = await find_deliveries(filled, [*ALIKE, "none", "a"])
     assert set(found) == set(ALIKE)
     for message_id, deliveries in found.items():
         assert ids(deliveries) == sorted(
@@ -101,7 +95,7 @@ async def test_each_message_gets_its_own_and_no_others(filled: Database) -> None
 
 
 async def test_only_those_that_are_not_final(filled: Database) -> None:
-    (deliveries,) = (await deliveries_of(filled, ["a:b"], open_only=True)).values()
+    (deliveries,) = (await find_deliveries(filled, ["a:b"], open_only=True)).values()
     assert ids(deliveries) == [message_delivery_id("a:b"), delivery_id("a:b", "slack", "y")]
 
 
@@ -111,14 +105,14 @@ async def test_a_deleted_one_is_gone_and_a_damaged_one_is_not(filled: Database) 
     )
     (damaged,) = (await filled.get_many([delivery_id("a", "matrix", "x")])).values()
     await filled.put({"_id": damaged["_id"], "_rev": damaged["_rev"], "status": 7})
-    (deliveries,) = (await deliveries_of(filled, ["a"])).values()
+    (deliveries,) = (await find_deliveries(filled, ["a"])).values()
     assert ids(deliveries) == [message_delivery_id("a"), delivery_id("a", "matrix", "x")]
 
 
 @pytest.mark.parametrize("count", [PAGE - 1, PAGE, PAGE + 1, 2 * PAGE, 2 * PAGE + 3])
 async def test_a_message_to_many_targets(filled: Database, count: int) -> None:
     await filled.bulk([delivery("wide", target=str(number)) for number in range(count)])
-    found = await deliveries_of(filled, ["a", "wide"])
+    found = await find_deliveries(filled, ["a", "wide"])
     assert ids(found["wide"]) == sorted(delivery_id("wide", "matrix", str(number)) for number in range(count))
     assert len(found["a"]) == 3
 
@@ -126,5 +120,5 @@ async def test_a_message_to_many_targets(filled: Database, count: int) -> None:
 async def test_many_messages(filled: Database) -> None:
     names = [f"m{number}" for number in range(2 * MESSAGES_AT_ONCE + 1)]
     await filled.bulk([delivery(name) for name in names])
-    assert set(await deliveries_of(filled, names)) == set(names)
-    assert await deliveries_of(filled, []) == {}
+    assert set(await find_deliveries(filled, names)) == set(names)
+    assert await find_deliveries(filled, []) == {}

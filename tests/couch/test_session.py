@@ -15,6 +15,7 @@ from router.couch.database import Database
 from router.couch.errors import BadAddress, CouchError, ServerFault, Unreachable
 from router.couch.session import login_of
 from router.settings import CouchDBSettings
+from tests.couch.answering import answering
 
 SECRET = "s3cr3t-word"
 
@@ -27,21 +28,6 @@ async def listening(
     server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=tls)
     async with server:
         yield server.sockets[0].getsockname()[1]
-
-
-@asynccontextmanager
-async def answering(handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncIterator[str]:
-    """An HTTP server all of whose paths `handler` answers; gives its address."""
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", handler)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
 
 
 def settings(url: str, **more: object) -> CouchDBSettings:
