@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from router.channels.registry import AnyKind
 from router.couch.database import Database
+from router.couch.mapping_store import STATUS_ID
 from router.documents.json_types import JsonObject, JsonValue
 from router.service import Service
 from router.settings import ChannelSettings, CouchDBSettings, FeedSettings, HttpSettings, RetrySettings, Settings
@@ -125,3 +126,13 @@ def error_code(delivery: JsonObject) -> str:
     error = delivery["error"]
     assert isinstance(error, dict)
     return str(error["code"])
+
+
+async def status_of_mapping(desk: Desk, status: str, timeout_seconds: float = 5) -> JsonObject:
+    """The mapping's status document once it says `status`."""
+    async with asyncio.timeout(timeout_seconds):
+        while True:
+            document = await desk.database.get(STATUS_ID)
+            if document is not None and document["status"] == status:
+                return document
+            await asyncio.sleep(0.02)
