@@ -12,7 +12,7 @@ from router.channels.registry import AnyKind
 from router.couch.database import Database
 from router.couch.errors import LoginRefused
 from router.couch.lease import Lease
-from router.couch.mapping_store import MappingStore
+from router.couch.mapping_store import mapping_store
 from router.couch.patience import Patience
 from router.couch.setup import setup
 from router.couch.starting_point import find_starting_point
@@ -153,7 +153,7 @@ class Service:
             # The database may be another one by now.
             await self._patience.until_done("setting up the database", partial(self._set_up, database))
         self._was_active = True
-        mapping = MappingStore(database, self._settings.couchdb.mapping_id, self._readers, self._patience)
+        mapping = mapping_store(database, self._settings.couchdb.mapping_id, self._readers, self._patience)
         await mapping.load()
         start = await find_starting_point(database, self._patience, self._first_since)
         self._engine = Engine(

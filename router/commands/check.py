@@ -10,8 +10,8 @@ from router.couch.database import Database
 from router.couch.design import DESIGN_ID, design_document
 from router.couch.errors import CouchError
 from router.couch.mapping_store import STATUS_ID, revision_in_force
-from router.documents.problems import Problem
-from router.routing.mapping import InvalidMappingError, Reader, read_mapping
+from router.documents.problems import InvalidDocumentError, Problem
+from router.routing.mapping import Reader, read_mapping
 from router.settings import Settings
 from router.settings_loading import channel_settings
 
@@ -99,7 +99,7 @@ async def _check_mapping(
         return set()
     try:
         mapping = read_mapping(document, readers)
-    except InvalidMappingError as error:
+    except InvalidDocumentError as error:
         findings += _listed(error.problems)
         try:
             in_force = revision_in_force(await database.get(STATUS_ID))

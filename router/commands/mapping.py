@@ -7,8 +7,8 @@ from router.commands.output import BadArgument, Exit, complain, counted, print_j
 from router.couch.database import Database
 from router.couch.mapping_store import LAST_GOOD, STATUS_ID, revision_in_force
 from router.documents.json_types import JsonObject, JsonValue
-from router.documents.problems import Problem, shown
-from router.routing.mapping import InvalidMappingError, Mapping, Reader, read_mapping
+from router.documents.problems import InvalidDocumentError, Problem, shown
+from router.routing.mapping import Mapping, Reader, read_mapping
 
 MOST_NAMES = 10
 """How many groups of each kind of change are named after a push."""
@@ -18,7 +18,7 @@ def validate(document: JsonObject, readers: dict[str, Reader]) -> Mapping | None
     """Read the mapping and tell what is wrong or odd; None when it is invalid."""
     try:
         mapping = read_mapping(document, readers)
-    except InvalidMappingError as error:
+    except InvalidDocumentError as error:
         for problem in error.problems:
             complain(str(problem))
         return None
@@ -38,7 +38,7 @@ async def last_good(database: Database, readers: dict[str, Reader]) -> Mapping |
         return None
     try:
         return read_mapping(document, readers)
-    except InvalidMappingError:
+    except InvalidDocumentError:
         return None
 
 
@@ -110,7 +110,7 @@ async def show_command(database: Database, mapping_id: str, readers: dict[str, R
         return Exit.FAILED
     try:
         mapping = read_mapping(document, readers)
-    except InvalidMappingError as error:
+    except InvalidDocumentError as error:
         good, problems = await in_force_despite(error.problems, database, mapping_id, readers)
         for problem in problems:
             warn(str(problem))

@@ -10,8 +10,8 @@ from router.commands.output import BadArgument, Exit, complain, counted, print_j
 from router.couch.database import Database
 from router.documents.json_types import JsonValue
 from router.documents.message import check_group_name
-from router.documents.problems import Problem
-from router.routing.mapping import InvalidMappingError, Mapping, Reader, read_mapping
+from router.documents.problems import InvalidDocumentError, Problem
+from router.routing.mapping import Mapping, Reader, read_mapping
 from router.routing.resolve import Reached, Resolution, resolve
 
 _EXPECTATION = re.compile(r"(?P<channel>[^\s=]+)=(?P<count>\d+)")
@@ -55,7 +55,7 @@ async def route_command(
     about_document: list[Problem] = []
     try:
         mapping = read_mapping(document, readers)
-    except InvalidMappingError as error:
+    except InvalidDocumentError as error:
         last, about_document = await in_force_despite(error.problems, database, mapping_id, readers)
         if last is None:
             for problem in about_document:

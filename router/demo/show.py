@@ -16,7 +16,8 @@ from rich.text import Text
 
 from router.commands.output import STYLES
 from router.couch.design import DESIGN_ID
-from router.couch.mapping_store import STATUS_ID, State
+from router.couch.live_document import State
+from router.couch.mapping_store import STATUS_ID
 from router.demo.couch_user import Couch, CouchUser
 from router.demo.environment import MAPPING_ID
 from router.demo.folder import settings_file

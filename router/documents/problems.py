@@ -31,6 +31,14 @@ def in_words(problems: Sequence[Problem]) -> str:
     return f"{words}; and {more} more" if more > 0 else words
 
 
+class InvalidDocumentError(ValueError):
+    """A document of an admin's that cannot be gone by; `problems` says what is wrong, a place each."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__(in_words(problems))
+        self.problems = problems
+
+
 def first_of(problems: Sequence[Problem], most: int, place: str) -> list[Problem]:
     """The first `most` problems, and where there are more, one that says how many, at `place`."""
     more = len(problems) - most

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from router.channels.base import Target, TargetError
 from router.documents.json_types import JsonObject, JsonValue
 from router.documents.mapping import MappingDocument
-from router.documents.problems import Problem, in_words, kind_of, path_text, problems_of
+from router.documents.problems import InvalidDocumentError, Problem, kind_of, path_text, problems_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,23 +45,15 @@ class Mapping:
     """The document that it was read from."""
 
 
-class InvalidMappingError(ValueError):
-    """A mapping document that cannot be routed by; `problems` says what is wrong, a place each."""
-
-    def __init__(self, problems: list[Problem]) -> None:
-        super().__init__(in_words(problems))
-        self.problems = problems
-
-
 def read_mapping(document: JsonObject, readers: MappingOf[str, Reader]) -> Mapping:
     """Read a mapping document.
 
-    Raises InvalidMappingError when its shape is wrong or a channel refuses one of its targets.
+    Raises InvalidDocumentError when its shape is wrong or a channel refuses one of its targets.
     """
     try:
         parsed = MappingDocument.model_validate(document)
     except ValidationError as error:
-        raise InvalidMappingError(problems_of(error)) from None
+        raise InvalidDocumentError(problems_of(error)) from None
     problems: list[Problem] = []
     warnings: list[Problem] = []
     groups: dict[str, Group] = {}
@@ -92,7 +84,7 @@ def read_mapping(document: JsonObject, readers: MappingOf[str, Reader]) -> Mappi
                 warnings.append(Problem(path_text(where), f"there is no group {other}"))
         groups[name] = Group(tuple(targets), tuple(entry.included))
     if problems:
-        raise InvalidMappingError(problems)
+        raise InvalidDocumentError(problems)
     return Mapping(parsed.rev, groups, tuple(warnings), document)
 
 

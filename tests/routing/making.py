@@ -22,6 +22,6 @@ READERS = {"mail": reader("mail"), "room": reader("room"), "off": reader("off", 
 
 
 def mapping_of(groups: JsonValue, rev: str | None = "1-x") -> Mapping:
-    """The mapping in force that `groups` are. Raises InvalidMappingError."""
+    """The mapping in force that `groups` are. Raises InvalidDocumentError."""
     document: JsonObject = {"_id": "ccs.notifications", "mapping": groups}
     return read_mapping({**document, "_rev": rev} if rev else document, READERS)

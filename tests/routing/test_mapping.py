@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from router.channels.base import Target
 from router.channels.registry import kinds
 from router.documents.json_types import JsonObject, JsonValue
-from router.routing.mapping import Group, InvalidMappingError, read_mapping, unread_target
+from router.documents.problems import InvalidDocumentError
+from router.routing.mapping import Group, read_mapping, unread_target
 from router.service import readers
 from router.settings import Settings
 from tests.routing.arbitrary import JSON, TEXTS, tower
@@ -19,7 +20,7 @@ REAL_READERS = readers(kinds(), Settings(_env_file=None))
 
 
 def problems_with(groups: JsonValue) -> list[str]:
-    with pytest.raises(InvalidMappingError) as caught:
+    with pytest.raises(InvalidDocumentError) as caught:
         mapping_of(groups)
     return [str(problem) for problem in caught.value.problems]
 
@@ -70,7 +71,7 @@ def test_one_bad_target_makes_the_mapping_invalid_and_its_place_is_told(groups: 
 
 
 def test_the_error_reads_as_a_sentence_of_at_most_ten_problems() -> None:
-    with pytest.raises(InvalidMappingError, match=r"^mapping\.#a\.mail\[0\]: must be .*; and 2 more$"):
+    with pytest.raises(InvalidDocumentError, match=r"^mapping\.#a\.mail\[0\]: must be .*; and 2 more$"):
         mapping_of({"#a": {"mail": ["X"] * 12}})
 
 
@@ -147,7 +148,7 @@ def test_any_json_is_either_a_mapping_or_refused_with_places(document: JsonObjec
     mapping, problems = None, []
     try:
         mapping = read_mapping(document, REAL_READERS)
-    except InvalidMappingError as error:
+    except InvalidDocumentError as error:
         problems = error.problems
     assert (mapping is None) is bool(problems)
     assert all(problem.path and problem.reason for problem in problems)
@@ -159,5 +160,5 @@ def test_any_json_is_either_a_mapping_or_refused_with_places(document: JsonObjec
 
 @pytest.mark.parametrize("channel", ["matrix", "email", "slack", "sphinx", "pigeon", "groups", "\ud800"])
 def test_a_tower_of_objects_is_no_crash(channel: str) -> None:
-    with pytest.raises(InvalidMappingError):
+    with pytest.raises(InvalidDocumentError):
         read_mapping({"_id": "m", "mapping": {"#a": {channel: tower(990)}}}, REAL_READERS)
