@@ -18,7 +18,7 @@ from router.commands.check import check_command
 from router.commands.mapping import push_command, show_command, validate_command
 from router.commands.output import BadArgument, Exit, complain
 from router.commands.retry import retry_command
-from router.commands.route import route_command
+from router.commands.route import About, route_command
 from router.commands.send import send_command
 from router.commands.setup import setup_command
 from router.commands.status import status_command
@@ -53,8 +53,9 @@ mapping_app = typer.Typer(help="Show, validate and push the mapping document.", 
 app.add_typer(mapping_app, name="mapping")
 
 AsJson = Annotated[bool, typer.Option("--json", help="JSON for programs instead of a table.")]
-Groups = Annotated[
-    list[str], typer.Argument(metavar="GROUP...", help="A group, quoted: '#admins'.", show_default=False)
+Names = Annotated[
+    list[str],
+    typer.Argument(metavar="NAME...", help="A group, quoted: '#admins', or a user: @alice.", show_default=False),
 ]
 MessageId = Annotated[str, typer.Argument(metavar="MESSAGE_ID", help="`_id` of the message document.")]
 
@@ -166,7 +167,12 @@ def setup(
     """
     _with_database(
         lambda context, database: setup_command(
-            database, context.mapping_id, user or [], password_stdin=password_stdin, as_json=as_json
+            database,
+            context.mapping_id,
+            user or [],
+            catalogue_id=context.settings.couchdb.catalogue_id,
+            password_stdin=password_stdin,
+            as_json=as_json,
         )
     )
 
@@ -180,23 +186,43 @@ def check(as_json: AsJson = False) -> None:
 
 @app.command(epilog=EPILOG)
 def route(
-    groups: Groups,
+    names: Names,
+    event: Annotated[str | None, typer.Option(help="As `content.event` would say: what happened.")] = None,
+    of_type: Annotated[
+        str | None, typer.Option("--type", help="As `content.type` would say: the notification group.")
+    ] = None,
+    customer: Annotated[str | None, typer.Option(help="As `content.customer_id` would say.")] = None,
+    priority: Annotated[
+        Literal["low", "normal", "critical"], typer.Option(help="As `content.priority` would say.")
+    ] = "normal",
     expect: Annotated[
         str | None, typer.Option(metavar="COUNTS", help="Exit 1 unless this is what comes out: 'matrix=2 email=1'.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show who would get a message, through which groups, and with what problems. Sends nothing."""
+    """Show who would get a message, through which groups, what users' preferences stop or hold back, and with what problems.
+
+    Sends nothing.
+    """
     _with_database(
         lambda context, database: route_command(
-            database, context.mapping_id, context.readers, groups, expect=expect, as_json=as_json
+            database,
+            context.mapping_id,
+            context.readers,
+            names,
+            about=About(of_type, event, customer, priority),
+            catalogue_id=context.settings.couchdb.catalogue_id,
+            expect=expect,
+            as_json=as_json,
         )
     )
 
 
 @app.command(epilog=EPILOG)
 def send(
-    group: Annotated[str, typer.Argument(metavar="GROUP", help="A group, quoted: '#admins'.", show_default=False)],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="A group, quoted: '#admins', or a user: @alice.", show_default=False)
+    ],
     body: Annotated[
         str | None,
         typer.Argument(metavar="BODY", help="What there is to say; - reads standard input.", show_default=False),
@@ -206,8 +232,9 @@ def send(
     link: Annotated[str | None, typer.Option(metavar="URL", help="Where the reader goes from here.")] = None,
     link_text: Annotated[str | None, typer.Option(metavar="TEXT", help="What the link says.")] = None,
     event: Annotated[str | None, typer.Option(help="What happened, as a program names it.")] = None,
+    of_type: Annotated[str | None, typer.Option("--type", help="The notification group, as users know it.")] = None,
     also: Annotated[
-        list[str] | None, typer.Option("--also", metavar="GROUP", help="Another group; may be repeated.")
+        list[str] | None, typer.Option("--also", metavar="NAME", help="Another group or user; may be repeated.")
     ] = None,
     message_id: Annotated[
         str | None, typer.Option("--id", metavar="ID", help="`_id` of the message; made up if not given.")
@@ -219,11 +246,12 @@ def send(
     as_json: AsJson = False,
 ) -> None:
     """Write a message document, as an app would."""
-    content: JsonObject = {"to": [group, *also] if also else group, "format": "html" if html else "text"}
+    content: JsonObject = {"to": [name, *also] if also else name, "format": "html" if html else "text"}
     text = sys.stdin.read() if body == "-" else body
     if link is not None:
         content["link"] = {"url": link, **({"text": link_text} if link_text else {})}
-    content.update({key: value for key, value in (("subject", subject), ("body", text), ("event", event)) if value})
+    said = {"subject": subject, "body": text, "type": of_type, "event": event}
+    content.update({key: value for key, value in said.items() if value})
     _with_database(
         lambda context, database: send_command(
             database,

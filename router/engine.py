@@ -1,7 +1,7 @@
 """What runs while this router is the active one: from the feed to the documents."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AsyncExitStack, aclosing
 from time import monotonic
 
@@ -10,12 +10,14 @@ import structlog
 from router.channels.base import Channel, Target
 from router.channels.not_configured import NotConfigured
 from router.channels.registry import AnyKind
+from router.couch.catalogue_store import CatalogueStore
 from router.couch.checkpoint import Checkpoint, save_checkpoint
 from router.couch.database import Database
 from router.couch.errors import Conflict, CouchError, Refused
 from router.couch.feed import Feed
 from router.couch.mapping_store import MappingStore
 from router.couch.patience import Complaint, Patience
+from router.couch.people import People
 from router.couch.starting_point import StartingPoint, old_rows
 from router.delivery.attempt import OpenChannel
 from router.delivery.dispatcher import Dispatcher
@@ -23,13 +25,16 @@ from router.delivery.intake import Intake
 from router.delivery.lane import Lane
 from router.delivery.novelty import Novelty
 from router.delivery.recorder import Recorder
-from router.delivery.targets import TargetIndex
+from router.delivery.router import Router
+from router.delivery.targets import TargetIndex, target_of
 from router.delivery.unroutable import Unroutable
 from router.delivery.watermark import Watermark
 from router.documents.delivery import Delivery
+from router.documents.json_types import JsonObject
 from router.metrics import Metrics
 from router.routing.mapping import Mapping as RoutingMapping
 from router.routing.mapping import Reader
+from router.routing.person import PersonKey
 from router.settings import Settings
 from router.settings_loading import channel_settings
 
@@ -51,6 +56,7 @@ class Engine:
         kinds: Mapping[str, AnyKind],
         readers: Mapping[str, Reader],
         mapping: MappingStore,
+        catalogue: CatalogueStore,
         patience: Patience,
         metrics: Metrics,
         *,
@@ -65,6 +71,9 @@ class Engine:
         self._kinds = kinds
         self._readers = readers
         self._mapping = mapping
+        self._catalogue = catalogue
+        self._people = People(self._look_up, readers, mapping.changed)
+        self._router = Router(mapping, catalogue, self._people)
         self._patience = patience
         self._metrics = metrics
         self._hide = hide
@@ -102,7 +111,7 @@ class Engine:
                 self._settings,
                 self._patience,
                 self._metrics,
-                find_target=self._find_target,
+                find_targets=self._find_targets,
                 hide=self._hide,
                 may_send=self._may_send,
             )
@@ -132,18 +141,27 @@ class Engine:
             and channel_settings(self._settings, name).on_uncertain == "resend"
         )
 
-    def _find_target(self, delivery: Delivery) -> Target | None:
+    async def _look_up(self, ids: Collection[str]) -> Mapping[str, JsonObject]:
+        return await self._patience.until_done("looking users up", lambda: self._database.get_many(ids))
+
+    async def _find_targets(self, deliveries: Collection[Delivery]) -> dict[str, Target]:
+        """The targets of deliveries that were read back, by delivery id; those that nobody has any more are missing."""
         mapping = self._mapping.current
         if self._index[0] is not mapping:
             self._index = (mapping, TargetIndex(mapping, self._readers))
-        return self._index[1].find(delivery)
+        found = {delivery.id: self._index[1].find(delivery) for delivery in deliveries}
+        # Where the address is a secret, the document does not have it.
+        of_users = {d.id: PersonKey(d.user, None) for d in deliveries if d.user is not None and found[d.id] is None}
+        people = await self._people.find(of_users.values())
+        for delivery_id, key in of_users.items():
+            found[delivery_id] = target_of(people[key], delivery_id)
+        return {delivery_id: target for delivery_id, target in found.items() if target is not None}
 
     async def _run_parts(self, stop: asyncio.Event, grace_seconds: Callable[[], float]) -> None:
         settings = self._settings
         intake = Intake(
             self._database,
-            self._mapping,
-            settings.couchdb.mapping_id,
+            self._router,
             self.dispatcher,
             self.recorder,
             self.watermark,
@@ -156,7 +174,8 @@ class Engine:
         )
         unroutable = Unroutable(
             self._database,
-            self._mapping,
+            self._router,
+            self._mapping.changed,
             self.dispatcher,
             self.recorder,
             self._patience,
@@ -167,6 +186,7 @@ class Engine:
                 group.create_task(self.recorder.run(), name="recorder"),
                 group.create_task(self.dispatcher.run(), name="dispatcher"),
                 group.create_task(self._mapping.run(), name="mapping status"),
+                group.create_task(self._catalogue.run(), name="catalogue status"),
                 group.create_task(unroutable.run(), name="unroutable"),
                 group.create_task(self._checkpoint_now_and_then(), name="checkpoint"),
             ]

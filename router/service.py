@@ -9,6 +9,7 @@ import structlog
 
 from router.channels.base import Target
 from router.channels.registry import AnyKind
+from router.couch.catalogue_store import catalogue_store
 from router.couch.database import Database
 from router.couch.errors import LoginRefused
 from router.couch.lease import Lease
@@ -94,7 +95,7 @@ class Service:
         await self._patience.until_done("setting up the database", partial(self._set_up, database))
 
     async def _set_up(self, database: Database) -> None:
-        report = await setup(database, self._settings.couchdb.mapping_id)
+        report = await setup(database, self._settings.couchdb.mapping_id, self._settings.couchdb.catalogue_id)
         if report.created_database or report.written:
             log.info("database set up", created=report.created_database, written=report.written)
         for warning in report.warnings:
@@ -155,6 +156,8 @@ class Service:
         self._was_active = True
         mapping = mapping_store(database, self._settings.couchdb.mapping_id, self._readers, self._patience)
         await mapping.load()
+        catalogue = catalogue_store(database, self._settings.couchdb.catalogue_id, self._readers.keys(), self._patience)
+        await catalogue.load()
         start = await find_starting_point(database, self._patience, self._first_since)
         self._engine = Engine(
             database,
@@ -162,6 +165,7 @@ class Service:
             self._kinds,
             self._readers,
             mapping,
+            catalogue,
             self._patience,
             self.metrics,
             start=start,

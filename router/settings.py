@@ -47,6 +47,9 @@ class CouchDBSettings(Section):
     username: str | None = Field(None, description="User to log in as; none for a server that asks for no login.")
     password: SecretStr | None = Field(None, description="That user's password.")
     mapping_id: str = Field("ccs.notifications", description="`_id` of the mapping document.")
+    catalogue_id: str = Field(
+        "notifications", description="`_id` of the catalogue: the notification groups, events and channels of users."
+    )
     request_timeout_seconds: Seconds = Field(
         30, description="How long one request to CouchDB may take, the feed apart."
     )

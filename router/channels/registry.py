@@ -25,7 +25,7 @@ BUILT_IN = {
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 """A name that is also part of a variable, ROUTER_<NAME>__…"""
 
-_TAKEN = {*Settings.model_fields, "groups"} - BUILT_IN.keys()
+_TAKEN = {*Settings.model_fields, "groups", "users"} - BUILT_IN.keys()
 """Names that mean something else in the settings or in the mapping."""
 
 AnyKind = ChannelKind[Any]

@@ -11,8 +11,9 @@ from router.couch.design import DESIGN_ID, design_document
 from router.couch.errors import CouchError
 from router.couch.mapping_store import STATUS_ID, revision_in_force
 from router.documents.problems import InvalidDocumentError, Problem
+from router.routing.catalogue import read_catalogue
 from router.routing.mapping import Reader, read_mapping
-from router.settings import Settings
+from router.settings import CouchDBSettings, Settings
 from router.settings_loading import channel_settings
 
 CHANNEL_TIMEOUT_SECONDS = 30.0
@@ -72,17 +73,18 @@ async def _check_couchdb(settings: Settings, readers: dict[str, Reader]) -> tupl
             await database.info()
             findings.append(_ok("couchdb", step, database.name))
             step = "design documents"
-            findings.append(await _check_design(database, settings.couchdb.mapping_id))
+            findings.append(await _check_design(database, settings.couchdb))
             step = "read"
             used = await _check_mapping(database, settings.couchdb.mapping_id, readers, findings)
+            findings += await _check_catalogue(database, settings.couchdb.catalogue_id, frozenset(readers))
         except CouchError as error:
             findings.append(_wrong("couchdb", step, str(error)))
     return used, findings
 
 
-async def _check_design(database: Database, mapping_id: str) -> Finding:
+async def _check_design(database: Database, settings: CouchDBSettings) -> Finding:
     present = await database.get(DESIGN_ID)
-    wanted = design_document(mapping_id)
+    wanted = design_document(settings.mapping_id, settings.catalogue_id)
     if present is not None and present.get("content_hash") == wanted["content_hash"]:
         return _ok("couchdb", "design documents", f"{DESIGN_ID} is current")
     state = "is missing" if present is None else "is another version's"
@@ -116,11 +118,25 @@ async def _check_mapping(
     return {target.channel for group in mapping.groups.values() for target in group.targets}
 
 
-def _listed(problems: Sequence[Problem]) -> list[Finding]:
-    found = [_wrong("mapping", problem.path, problem.reason) for problem in problems[:MOST_LISTED]]
+async def _check_catalogue(database: Database, catalogue_id: str, channels: frozenset[str]) -> list[Finding]:
+    document = await database.get(catalogue_id)
+    if document is None:
+        return [
+            Finding("catalogue", "read", "off", f"there is no {catalogue_id!r}: users' preferences are all there is")
+        ]
+    try:
+        catalogue = read_catalogue(document, channels)
+    except InvalidDocumentError as error:
+        return _listed(error.problems, "catalogue")
+    detail = f"{catalogue_id}, revision {catalogue.rev}, {counted(len(catalogue.groups), 'notification group')}"
+    return [_ok("catalogue", "read", detail), *_listed(catalogue.warnings, "catalogue")]
+
+
+def _listed(problems: Sequence[Problem], part: str = "mapping") -> list[Finding]:
+    found = [_wrong(part, problem.path, problem.reason) for problem in problems[:MOST_LISTED]]
     more = len(problems) - MOST_LISTED
     if more > 0:
-        found.append(_wrong("mapping", f"and {more} more", "`router mapping show` lists them all"))
+        found.append(_wrong(part, f"and {more} more", f"the document router:{part}-status lists them"))
     return found
 
 

@@ -142,4 +142,5 @@ def _show(mapping: Mapping, *, as_json: bool) -> None:
     for name, group in mapping.groups.items():
         rows += [(name, target.channel, shortened(target.shown)) for target in group.targets]
         rows += [(name, "groups", other) for other in group.included]
+        rows += [(name, "users", user) for user in group.users]
     print_table(("group", "channel", "target"), rows)

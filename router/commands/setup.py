@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from router.commands.output import BadArgument, Exit, print_json, say
 from router.couch.database import Database
-from router.couch.design import ROLES
+from router.couch.design import CATALOGUE_ID, ROLES
 from router.couch.setup import NewUser, UsersReport, make_users, setup
 
 ROLE_OF = {"app": ROLES.app, "admin": ROLES.admin, "router": ROLES.router}
@@ -20,7 +20,13 @@ GENERATED_BYTES = 18
 
 
 async def setup_command(
-    database: Database, mapping_id: str, users: Sequence[str], *, password_stdin: bool = False, as_json: bool
+    database: Database,
+    mapping_id: str,
+    users: Sequence[str],
+    *,
+    catalogue_id: str = CATALOGUE_ID,
+    password_stdin: bool = False,
+    as_json: bool,
 ) -> Exit:
     """Prepare the database and make `users` (`role=name`). Raises BadArgument and any CouchError.
 
@@ -29,7 +35,7 @@ async def setup_command(
     """
     wanted = [read_user(text) for text in users]
     given = read_passwords([name for _, name in wanted]) if password_stdin else {}
-    report = await setup(database, mapping_id)
+    report = await setup(database, mapping_id, catalogue_id)
     new: list[NewUser] = []
     made_up: dict[str, str] = {}
     for role, name in wanted:
@@ -41,7 +47,7 @@ async def setup_command(
     shown = {name: password for name, password in made_up.items() if name in made.created}
     kept = [name for name in made_up if name not in made.created]
     # A database that got members just now is no longer open to everybody.
-    warnings = (await setup(database, mapping_id)).warnings if new else report.warnings
+    warnings = (await setup(database, mapping_id, catalogue_id)).warnings if new else report.warnings
     if as_json:
         print_json(
             {

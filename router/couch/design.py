@@ -8,6 +8,8 @@ from importlib.resources import files
 from router.documents.json_types import JsonObject
 
 NAME = "router"
+CATALOGUE_ID = "notifications"
+"""`_id` of the catalogue unless it is set otherwise."""
 DESIGN_ID = f"_design/{NAME}"
 UNFINISHED = "unfinished"
 """View: `["lane", channel, 0 if critical else 1, next_attempt_at]` of each delivery still to do, with the number of its
@@ -42,10 +44,10 @@ def function_text(name: str) -> str:
     return text[text.index("\nfunction (") + 1 :].strip()
 
 
-def design_document(mapping_id: str, roles: Roles = ROLES) -> JsonObject:
+def design_document(mapping_id: str, catalogue_id: str = CATALOGUE_ID, roles: Roles = ROLES) -> JsonObject:
     """`_design/router` as it should stand in the database, without `_rev`.
 
-    `mapping_id` and the roles are data that the function reads from its design document: no text is put into code.
+    The ids and the roles are data that the function reads from its design document: no text is put into code.
     `content_hash` names this very content. CouchDB is told not to bring the indexes up to date by itself after each few
     writes (docs.couchdb.org, design documents, `autoupdate`): it has better things to do while many deliveries are written. The
     running router asks often enough that they are never far behind.
@@ -54,7 +56,12 @@ def design_document(mapping_id: str, roles: Roles = ROLES) -> JsonObject:
         "_id": DESIGN_ID,
         "language": "javascript",
         "autoupdate": False,
-        "settings": {"mapping_id": mapping_id, "admin_role": roles.admin, "router_role": roles.router},
+        "settings": {
+            "mapping_id": mapping_id,
+            "catalogue_id": catalogue_id,
+            "admin_role": roles.admin,
+            "router_role": roles.router,
+        },
         "validate_doc_update": function_text("validate_doc_update"),
         "views": {
             UNFINISHED: {"map": function_text(UNFINISHED), "reduce": "_count"},

@@ -7,7 +7,7 @@ from pydantic import SecretStr
 
 from router.couch.answers import User, object_of
 from router.couch.database import Database
-from router.couch.design import DESIGN_ID, ROLES, Roles, design_document
+from router.couch.design import CATALOGUE_ID, DESIGN_ID, ROLES, Roles, design_document
 from router.couch.errors import Conflict, CouchError, DatabaseMissing, Forbidden, LoginRefused
 from router.documents.json_types import JsonObject, JsonValue
 
@@ -56,7 +56,9 @@ class UsersReport:
     security_changed: bool
 
 
-async def setup(database: Database, mapping_id: str, roles: Roles = ROLES) -> SetupReport:
+async def setup(
+    database: Database, mapping_id: str, catalogue_id: str = CATALOGUE_ID, roles: Roles = ROLES
+) -> SetupReport:
     """Make the database if it is missing, and write the design document if it is not there as it should be.
 
     A user who may do neither is no trouble as long as nothing is to be done. Raises SetupError when something is, and any
@@ -74,7 +76,7 @@ async def setup(database: Database, mapping_id: str, roles: Roles = ROLES) -> Se
                 status=error.status,
                 reason=error.reason,
             ) from error
-    written = (DESIGN_ID,) if await _install(database, design_document(mapping_id, roles)) else ()
+    written = (DESIGN_ID,) if await _install(database, design_document(mapping_id, catalogue_id, roles)) else ()
     return SetupReport(created, written, tuple(_warnings(await database.user(), await database.get_security(), roles)))
 
 

@@ -1,7 +1,7 @@
 """Reads back, when a lane has room, the deliveries that wait in CouchDB, in the order of their next attempt."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
@@ -23,6 +23,7 @@ from router.documents.delivery import Delivery
 from router.documents.json_types import JsonObject, JsonValue
 from router.documents.message import MessageDocument
 from router.documents.problems import problems_of
+from router.documents.recipient import recipient_id
 from router.documents.timestamps import from_text, utc_now
 from router.rendering.rendered import Rendered
 
@@ -58,13 +59,13 @@ class Backlog:
         database: Database,
         recorder: Recorder,
         patience: Patience,
-        find_target: Callable[[Delivery], Target | None],
+        find_targets: Callable[[Collection[Delivery]], Awaitable[dict[str, Target]]],
     ) -> None:
         self._lane = lane
         self._database = database
         self._recorder = recorder
         self._patience = patience
-        self._find_target = find_target
+        self._find_targets = find_targets
         self._next: datetime | None = None
         self._kick = asyncio.Event()
         self._line_ends: dict[tuple[str, bool], datetime] = {}
@@ -226,6 +227,7 @@ class Backlog:
         """Offer these deliveries to the lane; how many found a place there or elsewhere, and whether some did not."""
         message_ids = {delivery.message_id for delivery in deliveries}
         messages = await self._ask("reading messages again", lambda: self._database.get_many(message_ids))
+        targets = await self._find_targets(deliveries)
         rendered: dict[str, Rendered] = {}
         unseen, has_held_back = self._oldest_unseen(), False
         done = 0
@@ -233,7 +235,7 @@ class Backlog:
             # Between the question and the answer it may have been sent: what CouchDB said then is old news.
             if self._is_old_news(delivery.id, departed):
                 continue
-            job = self._job(delivery, messages, rendered)
+            job = self._job(delivery, targets.get(delivery.id), messages, rendered)
             if (
                 job is not None
                 and not was_attempted(delivery)
@@ -268,7 +270,13 @@ class Backlog:
             or delivery_id in self._just_put_off
         )
 
-    def _job(self, delivery: Delivery, messages: dict[str, JsonObject], rendered: dict[str, Rendered]) -> Job | None:
+    def _job(
+        self,
+        delivery: Delivery,
+        target: Target | None,
+        messages: dict[str, JsonObject],
+        rendered: dict[str, Rendered],
+    ) -> Job | None:
         """The job of a delivery; None when it has come to its end instead, which is written into it."""
         now = utc_now()
         document = messages.get(delivery.message_id)
@@ -286,9 +294,9 @@ class Backlog:
             except ValidationError as error:
                 fail(delivery, "malformed_message", "; ".join(map(str, problems_of(error))), now)
                 return None
-        target = self._find_target(delivery)
         if target is None:
-            reason = f"the mapping no longer has the target {delivery.target}; put it back and run `router retry`"
+            who = "the mapping" if delivery.user is None else recipient_id(delivery.user)
+            reason = f"{who} no longer has the target {delivery.target}; put it back and run `router retry`"
             fail(delivery, "target_gone", reason, now)
             return None
         return Job(delivery, target, rendered[delivery.message_id], on_recorded=_nothing, is_recorded=True)

@@ -1,7 +1,7 @@
 """Hands each delivery to its channel's lane, or to the lane's backlog when it would hold up the others."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from datetime import datetime
 from functools import partial
 from random import Random
@@ -40,7 +40,7 @@ class Dispatcher:
         patience: Patience,
         metrics: Metrics,
         *,
-        find_target: Callable[[Delivery], Target | None],
+        find_targets: Callable[[Collection[Delivery]], Awaitable[dict[str, Target]]],
         hide: Callable[[str], str],
         may_send: Callable[[], bool],
     ) -> None:
@@ -51,6 +51,7 @@ class Dispatcher:
         self._handed = 0
         self._last_handed: dict[str, int] = {}
         self._last_made: dict[tuple[str | None, str], datetime] = {}
+        self._last_held: dict[tuple[str | None, str], datetime] = {}
         for channel in channels:
             lane = Lane(
                 channel,
@@ -64,12 +65,16 @@ class Dispatcher:
                 random=Random(),  # noqa: S311 - jitter, not cryptography
             )
             self.lanes[channel.name] = lane
-            self.backlogs[channel.name] = Backlog(lane, database, recorder, patience, find_target)
+            self.backlogs[channel.name] = Backlog(lane, database, recorder, patience, find_targets)
 
     async def submit(self, job: Job) -> None:
         """See to it that the delivery is attempted. Waits while that helps: while its lane moves on and no other one runs
         out of work meanwhile, and while the recorder has no room."""
         channel = job.delivery.channel or ""
+        if job.delivery.status.is_final:
+            # A user does not want it, or its address cannot be read.
+            await self._recorder.submit(job.delivery, job.recorded)
+            return
         lane, backlog = self.lanes.get(channel), self.backlogs.get(channel)
         if lane is None or backlog is None:
             await self._end(job, channel)
@@ -79,6 +84,8 @@ class Dispatcher:
         self._put_in_order(job)
         if lane.holds(job.delivery.id):
             lane.offer(job)
+        elif job.is_held:
+            await backlog.put_off(job)
         elif backlog.is_ahead_of(job):
             await backlog.spill(job)
         elif lane.must_wait(job):
@@ -98,6 +105,12 @@ class Dispatcher:
                 delivery.next_attempt_at = moment
             delivery.created_at = moment
         self._last_made[target] = delivery.created_at
+        if job.is_held and delivery.next_attempt_at is not None:
+            # All that is held until the same moment leaves in the order in which it came.
+            due = max(delivery.next_attempt_at, self._last_held.pop(target, delivery.created_at) + SHORTEST_STEP)
+            delivery.next_attempt_at = self._last_held[target] = due
+            if len(self._last_held) > REMEMBERED_TARGETS:
+                del self._last_held[next(iter(self._last_held))]
         if len(self._last_made) > REMEMBERED_TARGETS:
             del self._last_made[next(iter(self._last_made))]
 

@@ -10,7 +10,6 @@ import structlog
 from router.couch.database import Database
 from router.couch.deliveries import find_deliveries
 from router.couch.feed import FeedBatch, FeedRow
-from router.couch.mapping_store import MappingStore
 from router.couch.patience import Patience
 from router.delivery.cancellation import Cancellation
 from router.delivery.conflicts import Conflicts
@@ -19,15 +18,17 @@ from router.delivery.job import Job
 from router.delivery.novelty import Novelty
 from router.delivery.reconcile import Remaining, remaining
 from router.delivery.recorder import Recorder
+from router.delivery.router import Request, Router
 from router.delivery.verdict import may_have_been_sent
 from router.delivery.watermark import Ticket, Watermark
 from router.documents.delivery import PREFIX, Delivery, Status
 from router.documents.json_types import JsonObject
-from router.documents.message import OWN_PREFIXES, is_message
+from router.documents.message import is_message
+from router.documents.prefixes import NO_MESSAGES
 from router.documents.timestamps import from_text, utc_now
 from router.metrics import Metrics
 from router.rendering.rendered import Rendered
-from router.routing.route import Routed, refuse, route
+from router.routing.route import Routed, refuse
 
 ROWS_AT_ONCE = 50
 """Rows whose delivery documents are looked for in one request: the first are to be sent while CouchDB looks for the others."""
@@ -45,8 +46,7 @@ class Intake:
     def __init__(
         self,
         database: Database,
-        mapping: MappingStore,
-        mapping_id: str,
+        router: Router,
         dispatcher: Dispatcher,
         recorder: Recorder,
         watermark: Watermark,
@@ -61,8 +61,7 @@ class Intake:
         """Where the last router ended without warning, `rows_in_doubt` is how many rows of the feed it may have read already
         and recorded nothing of; what it sent of them on the channels `may_have_been_sent` nobody can tell."""
         self._database = database
-        self._mapping = mapping
-        self._mapping_id = mapping_id
+        self._router = router
         self._dispatcher = dispatcher
         self._recorder = recorder
         self._watermark = watermark
@@ -79,8 +78,7 @@ class Intake:
 
     async def take(self, batch: FeedBatch) -> None:
         """Route the batch and hand its deliveries on. Returns once each has its place: a lane's window, or CouchDB."""
-        if any(row.id == self._mapping_id for row in batch.rows):
-            await self._mapping.refresh()
+        await self._router.changed(batch.rows)
         rows = batch.rows
         while rows:
             await self._take(rows[: self._rows_at_once])
@@ -132,12 +130,12 @@ class Intake:
                 self._dispatcher.note_waiting(row.waiting[0], _moment(row.waiting[1]))
 
     async def _see_to_deletions(self, rows: list[FeedRow]) -> None:
-        deleted = [row.id for row in rows if row.deleted and not row.id.startswith(OWN_PREFIXES)]
+        deleted = [row.id for row in rows if row.deleted and not row.id.startswith(NO_MESSAGES)]
         if deleted:
             await self._cancellation.cancel(deleted)
 
     def _concerns_us(self, row: FeedRow) -> bool:
-        if row.id.startswith(OWN_PREFIXES) or row.id == self._mapping_id:
+        if row.id.startswith(NO_MESSAGES) or row.id in self._router.own_ids:
             return False
         if row.document is None:
             return row.oversized_bytes is not None or row.unreadable is not None
@@ -145,13 +143,20 @@ class Intake:
 
     async def _route(self, rows: list[FeedRow]) -> dict[str, Routed]:
         """Route each row. The feed is not in write order: before a group is called unknown, the mapping is read afresh."""
-        routed = {row.id: self._route_one(row) for row in rows}
-        unroutable = [row for row in rows if (r := routed[row.id].refusal) and r.status is Status.UNROUTABLE]
-        if unroutable and await self._mapping.refresh():
-            routed.update({row.id: self._route_one(row) for row in unroutable})
+        routed = {row.id: refused for row in rows if (refused := self._refused(row)) is not None}
+        readable = [row for row in rows if row.id not in routed]
+        routed.update(await self._route_all(readable))
+        unroutable = [row for row in readable if (r := routed[row.id].refusal) and r.status is Status.UNROUTABLE]
+        if unroutable and await self._router.mapping.refresh():
+            routed.update(await self._route_all(unroutable))
         return routed
 
-    def _route_one(self, row: FeedRow) -> Routed:
+    async def _route_all(self, rows: list[FeedRow]) -> dict[str, Routed]:
+        routed = await self._router.route([Request({**(row.document or {}), "_id": row.id}) for row in rows])
+        return {row.id: each for row, each in zip(rows, routed, strict=True)}
+
+    def _refused(self, row: FeedRow) -> Routed | None:
+        """What there is to say of a row whose document was not read; None for all others."""
         now = utc_now()
         if row.unreadable is not None:
             return Routed(None, refusal=refuse(row.id, row.rev, now, "unreadable", row.unreadable))
@@ -162,7 +167,7 @@ class Intake:
                 "write a smaller one"
             )
             return Routed(None, refusal=refuse(row.id, row.rev, now, "too_large", reason))
-        return route({**row.document, "_id": row.id}, self._mapping.current, now)
+        return None
 
     async def _existing(self, rows: list[FeedRow]) -> dict[str, dict[str, Delivery]]:
         """The delivery documents that the messages have already, by message and id; those of an earlier mapping too."""

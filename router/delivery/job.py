@@ -42,6 +42,11 @@ class Job:
         return self.delivery.priority == "critical"
 
     @property
+    def is_held(self) -> bool:
+        """Whether it has been routed just now, and a user's quiet hours keep it from leaving."""
+        return self.delivery.rule is not None and self.was_put_off
+
+    @property
     def was_put_off(self) -> bool:
         """Whether it has been given a later time than that of its routing: after an attempt, or by its lane."""
         return self.delivery.next_attempt_at != self.delivery.created_at

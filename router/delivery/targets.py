@@ -5,6 +5,16 @@ from collections.abc import Mapping as MappingOf
 from router.channels.base import Target, TargetError
 from router.documents.delivery import Delivery, target_hash
 from router.routing.mapping import Mapping, Reader
+from router.routing.person import NoPerson, Person
+
+
+def target_of(person: Person | NoPerson, delivery_id: str) -> Target | None:
+    """The target of a delivery among a user's; None when the user has it no more."""
+    if isinstance(person, NoPerson):
+        return None
+    channel, its_hash = delivery_id.rsplit(":", 2)[1:]
+    targets = person.recipient.targets
+    return next((t for t in targets if t.channel == channel and target_hash(t.identity) == its_hash), None)
 
 
 class TargetIndex:

@@ -9,20 +9,19 @@ import structlog
 
 from router.couch import design
 from router.couch.database import Database, ViewRow
-from router.couch.mapping_store import MappingStore
 from router.couch.patience import Patience
 from router.delivery.dispatcher import Dispatcher
 from router.delivery.intake import delete_delivery
 from router.delivery.job import Job
 from router.delivery.reading_back import read_back
 from router.delivery.recorder import Recorder
+from router.delivery.router import Request, Router
 from router.delivery.verdict import cancel, fail
 from router.delivery.waiting import wait_for
 from router.documents.delivery import Delivery, Status
 from router.documents.json_types import JsonObject, JsonValue
 from router.documents.timestamps import utc_now
 from router.rendering.rendered import Rendered
-from router.routing.route import route
 
 log = structlog.stdlib.get_logger("router.unroutable")
 
@@ -34,12 +33,13 @@ PAGE = 200
 
 
 class Unroutable:
-    """The messages that wait for a mapping that has their group."""
+    """The messages that wait for a mapping that has their group, or for a user."""
 
     def __init__(
         self,
         database: Database,
-        mapping: MappingStore,
+        router: Router,
+        changed: asyncio.Event,
         dispatcher: Dispatcher,
         recorder: Recorder,
         patience: Patience,
@@ -47,18 +47,20 @@ class Unroutable:
         max_age_seconds: float,
     ) -> None:
         self._database = database
-        self._mapping = mapping
+        self._router = router
+        self._changed = changed
         self._dispatcher = dispatcher
         self._recorder = recorder
         self._patience = patience
         self._max_age = timedelta(seconds=max_age_seconds)
 
     async def run(self) -> None:
-        """Look at the waiting messages at the start, after each change of the mapping and now and then, until cancelled."""
+        """Look at the waiting messages at the start, after each change of the mapping, when a user appears who is waited for, and
+        now and then, until cancelled."""
         while True:
-            self._mapping.changed.clear()
+            self._changed.clear()
             await self._look()
-            await wait_for(self._mapping.changed, SWEEP_SECONDS)
+            await wait_for(self._changed, SWEEP_SECONDS)
 
     async def _look(self) -> None:
         start: JsonValue = ["unroutable"]
@@ -85,15 +87,14 @@ class Unroutable:
 
     async def _look_at(self, waiting: list[Delivery]) -> None:
         now = utc_now()
-        mapping = self._mapping.current
-        known = mapping.groups if mapping else {}
+        known = await self._router.known({name for delivery in waiting for name in delivery.groups or ()})
         ready: list[Delivery] = []
         for delivery in waiting:
             if now - delivery.waiting_since > self._max_age:
                 reason = delivery.error.reason if delivery.error else "no group led anywhere"
                 fail(delivery, "unroutable_too_old", f"waited {self._max_age} in vain; {reason}", now)
                 await self._recorder.write(delivery)
-            elif any(group in known for group in delivery.groups or ()):
+            elif not known.isdisjoint(delivery.groups or ()):
                 ready.append(delivery)
         if not ready:
             return
@@ -110,7 +111,7 @@ class Unroutable:
             cancel(waiting, now)
             await self._recorder.write(waiting)
             return
-        routed = route(document, self._mapping.current, now, waiting.groups)
+        (routed,) = await self._router.route([Request(document, waiting.groups)])
         ids = [delivery.id for delivery, _ in routed.deliveries]
         existing = await self._patience.until_done("looking for deliveries", lambda: self._database.get_many(ids))
         pending = [(d, target) for d, target in routed.deliveries if d.id not in existing]

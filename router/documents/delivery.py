@@ -33,6 +33,7 @@ class Status(StrEnum):
     FAILED = "FAILED"
     EXPIRED = "EXPIRED"
     CANCELLED = "CANCELLED"
+    SUPPRESSED = "SUPPRESSED"
     UNROUTABLE = "UNROUTABLE"
 
     @property
@@ -82,11 +83,19 @@ class Delivery(BaseModel):
     type: Literal["delivery"] = "delivery"
     message_id: str = Field(description="`_id` of the message document.")
     message_rev: str | None = Field(None, description="Revision of the message that was routed.")
-    group: str | None = Field(None, description="The group in `content.to` through which the target was reached.")
+    group: str | None = Field(
+        None, description="The name in `content.to`, of a group or a user, through which the target was reached."
+    )
+    user: str | None = Field(None, description="The user whose target it is; left out where the mapping lists it.")
+    rule: str | None = Field(
+        None,
+        description="The document and the place in it that stopped it (`SUPPRESSED`) or held it back: "
+        "`preferences:alice channels.email`.",
+    )
     channel: str | None = Field(None, description="The channel; null on the document of a message as a whole.")
     target: str | None = Field(None, description="The target; shortened where it is a secret.")
     targets: int | None = Field(None, description="How many targets the message was routed to in all.")
-    groups: list[str] | None = Field(None, description="Groups that the mapping does not have (`UNROUTABLE` only).")
+    groups: list[str] | None = Field(None, description="Groups and users that lead nowhere (`UNROUTABLE` only).")
     event: str | None = Field(None, description="`content.event` of the message.")
     priority: Priority = Field("normal", description="`content.priority` of the message; left out when it is `normal`.")
     status: Status = Field(description="How far it has come.")
@@ -119,7 +128,7 @@ class Delivery(BaseModel):
     def to_document(self) -> JsonObject:
         """The document as CouchDB gets it."""
         document: JsonObject = self.model_dump(mode="json", by_alias=True)
-        for key in ("_rev", "groups", "targets", "message_rev", "retried_at"):
+        for key in ("_rev", "groups", "targets", "message_rev", "retried_at", "user", "rule"):
             if document[key] is None:
                 del document[key]
         if self.priority == "normal":

@@ -14,25 +14,27 @@ from pydantic import (
     model_validator,
 )
 
-from router.documents.delivery import PREFIX, Priority
+from router.documents import prefixes
+from router.documents.delivery import Priority
 from router.documents.json_types import JsonObject, JsonValue
 from router.documents.problems import shown
 from router.documents.timestamps import Timestamp
+from router.documents.user_id import MAX_USER_ID_CHARS, check_user_id
 
 MAX_GROUP_NAME_CHARS = 200
 
 MAX_GROUPS = 1000
-"""Most groups that one message may name. They stand in the document that says which of them are unknown."""
+"""Most groups and users that one message may name. They stand in the document that says which of them are unknown."""
 
 MAX_EVENT_CHARS = 200
-"""Longest `event`: it stands in every delivery document of the message."""
+"""Longest `event`, `type` and the like: some stand in every delivery document of the message."""
+
+USER_SIGN = "@"
+"""What tells a user in `to` from a group."""
 
 MAX_LEVELS = 100
 """Deepest nesting of a message document. What a JSON reader takes is not without end, and a document that is read inside
 an answer stands some levels deeper there than by itself."""
-
-OWN_PREFIXES = (PREFIX, "router:", "_")
-"""What the `_id` of the router's own documents starts with, and of CouchDB's; never that of a message."""
 
 
 def check_message_id(message_id: str, mapping_id: str) -> str:
@@ -47,9 +49,9 @@ def check_message_id(message_id: str, mapping_id: str) -> str:
         raise ValueError(f"the id of a message must be valid UTF-8, not {shown(message_id)}")
     if message_id == mapping_id:
         raise ValueError(f"{shown(message_id)} is the mapping document, not a message")
-    own = next((prefix for prefix in OWN_PREFIXES if message_id.startswith(prefix)), None)
+    own = next((prefix for prefix in prefixes.NO_MESSAGES if message_id.startswith(prefix)), None)
     if own is not None:
-        whose = "CouchDB" if own == "_" else "the router"
+        whose = "CouchDB" if own == prefixes.COUCHDB else "the router"
         raise ValueError(
             f"the id of a message must not start with {own!r}, as {shown(message_id)} does: {whose} keeps that"
         )
@@ -70,12 +72,50 @@ def check_group_name(name: object) -> str:
     return name
 
 
+def check_addressee(name: object) -> str:
+    """Give `name` back if a message can be for it: a group, `#admins`, or a user, `@alice`.
+
+    Raises ValueError with what is wrong.
+    """
+    if isinstance(name, str) and name.startswith(USER_SIGN):
+        try:
+            check_user_id(name[1:])
+        except ValueError:
+            raise ValueError(
+                f"must be the name of a user, @ and an id without spaces, /, : and #, not {shown(name)}"
+            ) from None
+        return name
+    if not isinstance(name, str) or not name.startswith("#"):
+        raise ValueError(
+            f"must be the name of a group, which starts with #, or of a user, which starts with @, not {shown(name)}"
+        )
+    return check_group_name(name)
+
+
 GroupName = Annotated[
     str,
     BeforeValidator(check_group_name),
     WithJsonSchema({"type": "string", "pattern": "^#\\S+$", "maxLength": MAX_GROUP_NAME_CHARS}),
 ]
 """The name of a group, `#admins`."""
+
+
+Addressee = Annotated[
+    str,
+    BeforeValidator(check_addressee),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": "^#\\S+$", "maxLength": MAX_GROUP_NAME_CHARS},
+                {"type": "string", "pattern": "^@[^\\s/:#@_][^\\s/:#]*$", "maxLength": MAX_USER_ID_CHARS + 1},
+            ]
+        }
+    ),
+]
+"""Whom a message is for: `#admins` or `@alice`."""
+
+ShortText = Annotated[StrictStr, Field(max_length=MAX_EVENT_CHARS)]
+"""A name that programs give to something."""
 
 
 class Link(BaseModel):
@@ -110,15 +150,23 @@ class Content(BaseModel):
         extra="allow", frozen=True, json_schema_extra={"anyOf": [{"required": ["body"]}, {"required": ["subject"]}]}
     )
 
-    to: GroupName | Annotated[list[GroupName], Field(min_length=1, max_length=MAX_GROUPS)] = Field(
-        description="A group, `#admins`, or a list of groups."
+    to: Addressee | Annotated[list[Addressee], Field(min_length=1, max_length=MAX_GROUPS)] = Field(
+        description="A group, `#admins`, a user, `@alice`, or a list of both."
     )
     subject: StrictStr | None = Field(None, description="One line that says it in short.")
     body: StrictStr | None = Field(None, description="What there is to say, as HTML or text: see `format`.")
     format: Literal["html", "text"] = Field("html", description="How `body` is to be read.")
-    event: StrictStr | None = Field(
-        None, max_length=MAX_EVENT_CHARS, description="What happened, as a program names it: `order_failed`."
+    type: ShortText | None = Field(
+        None, description="The notification group, by which users switch it on and off: `orders`."
     )
+    event: ShortText | None = Field(None, description="What happened, as a program names it: `order_failed`.")
+    customer_id: ShortText | None = Field(
+        None, description="The customer that it is about: only this customer's users hear of it."
+    )
+    rec_type: ShortText | None = Field(
+        None, description="What kind of record it is about, as the app names it: `order`."
+    )
+    rec_id: ShortText | None = Field(None, description="Which record.")
     link: Link | None = Field(None, description="Where the reader goes from here.")
     data: dict[str, JsonValue] | None = Field(
         None, description="Anything the app wants to keep with the message; not shown."
@@ -132,7 +180,8 @@ class Content(BaseModel):
     def _has_some_groups(cls, to: object) -> object:
         # Before the names are looked at: a million wrong ones would be a million complaints.
         if isinstance(to, list) and not 1 <= len(to) <= MAX_GROUPS:
-            raise ValueError("must name at least one group" if not to else f"must name at most {MAX_GROUPS} groups")
+            most = f"must name at most {MAX_GROUPS} groups and users"
+            raise ValueError(most if to else "must name at least one group or user")
         return to
 
     @model_validator(mode="after")
@@ -142,8 +191,8 @@ class Content(BaseModel):
         return self
 
     @property
-    def groups(self) -> tuple[str, ...]:
-        """The groups in `to`, each once, in the order written."""
+    def names(self) -> tuple[str, ...]:
+        """The groups and users in `to`, each once, in the order written."""
         return tuple(dict.fromkeys([self.to] if isinstance(self.to, str) else self.to))
 
 

@@ -31,6 +31,13 @@ class Group:
 
     targets: tuple[Target, ...]
     included: tuple[str, ...]
+    users: tuple[str, ...] = ()
+    """The ids of the users that are part of it."""
+
+    @property
+    def has_anybody(self) -> bool:
+        """Whether it names anybody itself."""
+        return bool(self.targets or self.users)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,8 @@ class Mapping:
     """What is odd but harms nothing else: a channel without credentials, an included group that is missing."""
     document: JsonObject = field(default_factory=dict, compare=False, repr=False)
     """The document that it was read from."""
+    names_users: bool = False
+    """Whether a group has users."""
 
 
 def read_mapping(document: JsonObject, readers: MappingOf[str, Reader]) -> Mapping:
@@ -82,10 +91,11 @@ def read_mapping(document: JsonObject, readers: MappingOf[str, Reader]) -> Mappi
                     else ("mapping", name, "groups", number)
                 )
                 warnings.append(Problem(path_text(where), f"there is no group {other}"))
-        groups[name] = Group(tuple(targets), tuple(entry.included))
+        groups[name] = Group(tuple(targets), tuple(entry.included), tuple(dict.fromkeys(entry.listed_users)))
     if problems:
         raise InvalidDocumentError(problems)
-    return Mapping(parsed.rev, groups, tuple(warnings), document)
+    names_users = any(group.users for group in groups.values())
+    return Mapping(parsed.rev, groups, tuple(warnings), document, names_users)
 
 
 def _unknown(channel: str, readers: MappingOf[str, Reader]) -> str:

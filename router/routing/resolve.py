@@ -1,10 +1,11 @@
-"""Who is reached through a group, and by which way: the one function behind sending and the dry run."""
+"""Whom a name in `content.to` leads to, and by which way: the one function behind sending and the dry run."""
 
 from collections.abc import Iterable
 from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass, field
 
 from router.channels.base import Target
+from router.documents.message import USER_SIGN
 from router.routing.mapping import Group, Mapping
 
 
@@ -19,16 +20,17 @@ class _Step:
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """A target and the way to it."""
+    """A target or a user, and the way there."""
 
-    target: Target
+    to: Target | str
+    """The target, or the id of the user."""
     group: str
-    """The group named in `to` through which it was reached first."""
+    """The name in `content.to` through which it was reached first."""
     _last: _Step = field(repr=False, compare=False)
 
     @property
     def via(self) -> tuple[str, ...]:
-        """The groups on the way, from `group` to the one that lists the target."""
+        """The names on the way, from `group` to the one that lists it."""
         groups: list[str] = []
         step: _Step | None = self._last
         while step is not None:
@@ -39,10 +41,10 @@ class Reached:
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """What a list of groups leads to."""
+    """What a list of names leads to."""
 
     reached: tuple[Reached, ...]
-    """Each target once, in the order in which it was reached."""
+    """Each target and each user once, in the order in which they were reached."""
     unknown: tuple[str, ...]
     """Groups that were named and that the mapping does not have."""
     empty: tuple[str, ...]
@@ -50,19 +52,27 @@ class Resolution:
     followed: frozenset[str]
     """Every group that was looked into."""
 
+    @property
+    def users(self) -> list[str]:
+        """The users that were reached."""
+        return [one.to for one in self.reached if isinstance(one.to, str)]
+
 
 def resolve(mapping: Mapping | None, names: Iterable[str]) -> Resolution:
-    """Follow `names` through the mapping; no mapping at all knows no group. Cycles and repetitions are harmless.
+    """Follow `names`, of groups and users, through the mapping; no mapping at all knows no group. Cycles and repetitions are
+    harmless.
 
     Each group is looked into once, whichever of the names lead to it: what lies behind it was reached then.
     """
     groups = mapping.groups if mapping else {}
-    reached: dict[tuple[str, str], Reached] = {}
+    reached: dict[tuple[str, str] | str, Reached] = {}
     distinct = list(dict.fromkeys(names))
     known = [name for name in distinct if name in groups]
     followed: set[str] = set()
-    for name in known:
-        if name in followed:
+    for name in distinct:
+        if name.startswith(USER_SIGN):
+            reached.setdefault(name[1:], Reached(name[1:], name, _Step(name)))
+        if name not in groups or name in followed:
             continue
         followed.add(name)
         # Depth first with a stack of our own: a chain of a thousand groups must not be a matter of Python's call stack.
@@ -72,6 +82,8 @@ def resolve(mapping: Mapping | None, names: Iterable[str]) -> Resolution:
             group = groups[step.group]
             for target in group.targets:
                 reached.setdefault((target.channel, target.identity), Reached(target, name, step))
+            for user in group.users:
+                reached.setdefault(user, Reached(user, name, step))
             for other in reversed(group.included):
                 if other in groups and other not in followed:
                     followed.add(other)
@@ -79,15 +91,15 @@ def resolve(mapping: Mapping | None, names: Iterable[str]) -> Resolution:
     hollow = _leading_nowhere(groups, followed)
     return Resolution(
         tuple(reached.values()),
-        tuple(name for name in distinct if name not in groups),
+        tuple(name for name in distinct if name not in groups and not name.startswith(USER_SIGN)),
         tuple(name for name in known if name in hollow),
         frozenset(followed),
     )
 
 
 def _leading_nowhere(groups: MappingOf[str, Group], followed: set[str]) -> set[str]:
-    """Those of the groups, which are all that lead on from each other, from which no target can be reached."""
-    leads = [name for name in followed if groups[name].targets]
+    """Those of the groups, which are all that lead on from each other, from which nobody can be reached."""
+    leads = [name for name in followed if groups[name].has_anybody]
     if len(leads) == len(followed):
         return set()
     included_by: dict[str, list[str]] = {}

@@ -16,10 +16,15 @@ from router.documents.delivery import (
     message_delivery_id,
 )
 from router.documents.json_types import JsonObject
-from router.documents.message import MessageDocument
-from router.documents.problems import in_words, problems_of
+from router.documents.message import USER_SIGN, MessageDocument
+from router.documents.problems import MOST_IN_A_SENTENCE, in_words, problems_of
+from router.documents.timestamps import to_text
+from router.routing.catalogue import NO_CATALOGUE, Catalogue
+from router.routing.choice import Held, Topic
 from router.routing.mapping import Mapping
-from router.routing.resolve import Reached, Resolution, resolve
+from router.routing.person import NO_PEOPLE, People, PersonKey
+from router.routing.plan import Plan, Planned, Stopped, Unreadable, plan
+from router.routing.resolve import Resolution, resolve
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +34,36 @@ class Routed:
     message: MessageDocument | None
     """The message; None when it is malformed."""
     deliveries: tuple[tuple[Delivery, Target], ...] = ()
-    """A `PENDING` delivery for each target."""
+    """A delivery for each target: `PENDING`, or ended already by a user's preferences or a bad address."""
     refusal: Delivery | None = None
     """The document about the whole message: `FAILED` when it is malformed, `UNROUTABLE` when a group leads nowhere."""
 
 
-def route(document: JsonObject, mapping: Mapping | None, now: datetime, groups: Sequence[str] | None = None) -> Routed:
+def people_in(document: JsonObject, mapping: Mapping | None, names: Sequence[str] | None = None) -> list[PersonKey]:
+    """The users whom `route` will have to know about, to route this message. Raises nothing."""
+    if not (mapping is not None and mapping.names_users) and not _may_name_users(document):
+        return []
+    try:
+        content = MessageDocument.model_validate(document).content
+    except ValidationError:
+        return []
+    resolution = resolve(mapping, content.names if names is None else names)
+    return [PersonKey(user, content.customer_id) for user in resolution.users]
+
+
+def route(
+    document: JsonObject,
+    mapping: Mapping | None,
+    now: datetime,
+    names: Sequence[str] | None = None,
+    *,
+    people: People = NO_PEOPLE,
+    catalogue: Catalogue = NO_CATALOGUE,
+) -> Routed:
     """Route a message document by `mapping` (None: there is no mapping yet). Never raises for what a message says.
 
-    `groups` are followed instead of those in `content.to`, where given: the part of a message that waited for them.
+    `names` are followed instead of those in `content.to`, where given: the part of a message that waited for them. `people`
+    has everybody in `people_in`.
     """
     message_id, rev = str(document.get("_id")), document.get("_rev")
     try:
@@ -47,20 +73,21 @@ def route(document: JsonObject, mapping: Mapping | None, now: datetime, groups: 
         return Routed(
             None, refusal=_refusal(message_id, rev, now, Status.FAILED, "malformed_message", reason, event=None)
         )
-    resolution = resolve(mapping, message.content.groups if groups is None else groups)
-    deliveries = _deliveries(message, resolution.reached, mapping, now)
+    resolution = resolve(mapping, message.content.names if names is None else names)
+    planned = plan(resolution, people, Topic.of(message.content, catalogue), catalogue, now)
+    deliveries = _deliveries(message, planned.planned, mapping, now)
     refusal = None
-    if resolution.unknown or resolution.empty:
+    if resolution.unknown or resolution.empty or planned.nobody:
         refusal = _refusal(
             message_id,
             rev,
             now,
             Status.UNROUTABLE,
-            "unknown_group" if resolution.unknown else "empty_group",
-            _why_unroutable(resolution, mapping),
+            "unknown_group" if resolution.unknown else "empty_group" if resolution.empty else "unknown_user",
+            _why_unroutable(resolution, planned, mapping),
             event=message.content.event,
         )
-        refusal.groups = [*resolution.unknown, *resolution.empty]
+        refusal.groups = [*resolution.unknown, *resolution.empty, *planned.nobody]
         refusal.targets = len(deliveries)
         refusal.mapping_rev = mapping.rev if mapping else None
     return Routed(message, deliveries, refusal)
@@ -72,15 +99,15 @@ def refuse(message_id: str, rev: str | None, now: datetime, code: str, reason: s
 
 
 def _deliveries(
-    message: MessageDocument, reached: Sequence[Reached], mapping: Mapping | None, now: datetime
+    message: MessageDocument, planned: Sequence[Planned], mapping: Mapping | None, now: datetime
 ) -> tuple[tuple[Delivery, Target], ...]:
-    """A `PENDING` delivery for each target. What they have in common is checked and stored once."""
+    """A delivery for each target. What they have in common is checked and stored once."""
     its_id = message_delivery_id(message.id)
     common = Delivery(
         id=its_id,
         message_id=message.id,
         message_rev=message.rev,
-        targets=len(reached),
+        targets=len(planned),
         event=message.content.event,
         priority=message.content.priority,
         status=Status.PENDING,
@@ -90,15 +117,17 @@ def _deliveries(
         next_attempt_at=now,
         mapping_rev=mapping.rev if mapping else None,
     )
-    return tuple((_delivery_to(one.target, one.group, common), one.target) for one in reached)
+    return tuple((_delivery_to(one, common), one.target) for one in planned)
 
 
-def _delivery_to(target: Target, group: str, common: Delivery) -> Delivery:
+def _delivery_to(planned: Planned, common: Delivery) -> Delivery:
+    target = planned.target
     its_id = delivery_id(common.message_id, target.channel, target.identity)
-    return common.model_copy(
+    delivery = common.model_copy(
         update={
             "id": its_id,
-            "group": group,
+            "group": planned.reached.group,
+            "user": planned.user,
             "channel": target.channel,
             "target": target.shown,
             "uuid": delivery_uuid(its_id),
@@ -106,6 +135,31 @@ def _delivery_to(target: Target, group: str, common: Delivery) -> Delivery:
             "attempts": [],
         }
     )
+    match planned.ruling:
+        case Stopped(rule=rule):
+            delivery.rule = rule
+            _end(delivery, Status.SUPPRESSED, "suppressed", f"not sent, by {rule}")
+        case Unreadable(reason=reason):
+            _end(delivery, Status.FAILED, "bad_address", reason)
+        case Held(until=until, rule=rule):
+            delivery.rule = rule
+            delivery.next_attempt_at = until
+            delivery.error = DeliveryError(code="quiet_hours", reason=f"held until {to_text(until)}, by {rule}")
+        case None:
+            pass
+    return delivery
+
+
+def _end(delivery: Delivery, status: Status, code: str, reason: str) -> None:
+    delivery.status = status
+    delivery.next_attempt_at = None
+    delivery.error = DeliveryError(code=code, reason=reason)
+
+
+def _may_name_users(document: JsonObject) -> bool:
+    content = document.get("content")
+    to = content.get("to") if isinstance(content, dict) else None
+    return any(isinstance(name, str) and name.startswith(USER_SIGN) for name in (to if isinstance(to, list) else [to]))
 
 
 def _refusal(
@@ -125,11 +179,11 @@ def _refusal(
     )
 
 
-def _why_unroutable(resolution: Resolution, mapping: Mapping | None) -> str:
-    if mapping is None:
-        return "content.to: there is no valid mapping document yet, so no group leads anywhere; write one"
-    reasons = []
-    if resolution.unknown:
+def _why_unroutable(resolution: Resolution, planned: Plan, mapping: Mapping | None) -> str:
+    reasons = list(planned.nobody.values())[:MOST_IN_A_SENTENCE]
+    if mapping is None and resolution.unknown:
+        reasons.append("there is no valid mapping document yet, so no group leads anywhere; write one")
+    elif resolution.unknown:
         reasons.append(
             f"the mapping has no group {', '.join(resolution.unknown)}; add it to the mapping, or correct content.to"
         )

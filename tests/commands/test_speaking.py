@@ -14,7 +14,11 @@ from router.commands.output import PIPED_WIDTH, BadArgument, counted, print_tabl
 from router.commands.route import Answer
 from router.documents.json_types import JsonValue
 from router.documents.problems import Problem
-from router.routing.resolve import resolve
+from router.documents.timestamps import utc_now
+from router.routing.catalogue import NO_CATALOGUE
+from router.routing.choice import Topic
+from router.routing.plan import Plan, plan
+from router.routing.resolve import Resolution, resolve
 from router.service import readers
 from router.settings import CouchDBSettings, EmailSettings, Settings
 from tests.routing.making import READERS, mapping_of
@@ -108,9 +112,14 @@ def test_a_piped_table_is_as_wide_as_columns_says(
     assert max(map(len, lines)) == width
 
 
+def planned(resolution: Resolution) -> Plan:
+    return plan(resolution, {}, Topic(None, None, None, "normal"), NO_CATALOGUE, utc_now())
+
+
 def test_a_target_of_an_unknown_channel_is_not_counted_as_reached() -> None:
     mapping = mapping_of({"#a": {"mail": ["x", "y"], "off": "z", "pager": ["p"]}})
-    answer = Answer(mapping, resolve(mapping, ["#a"]), [], frozenset(READERS))
+    resolution = resolve(mapping, ["#a"])
+    answer = Answer(mapping, resolution, planned(resolution), [], frozenset(READERS))
     assert answer.counts == {"mail": 2, "off": 1}
     assert answer.errors == [
         Problem("pager", "1 target can never be reached: this router knows no such channel"),
@@ -120,7 +129,10 @@ def test_a_target_of_an_unknown_channel_is_not_counted_as_reached() -> None:
 def test_unknown_and_empty_groups_are_errors_and_a_channel_without_settings_is_none() -> None:
     mapping = mapping_of({"#a": {"off": "z"}, "#empty": {}})
     resolution = resolve(mapping, ["#a", "#empty", "#none"])
-    assert [p.path for p in Answer(mapping, resolution, [], frozenset(READERS)).errors] == ["#none", "#empty"]
+    assert [p.path for p in Answer(mapping, resolution, planned(resolution), [], frozenset(READERS)).errors] == [
+        "#none",
+        "#empty",
+    ]
 
 
 async def test_a_channel_set_by_half_is_wrong_and_one_not_set_is_off(

@@ -2,6 +2,7 @@
 
 import io
 import json
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -10,7 +11,7 @@ import pytest
 from router.commands.mapping import push_command, show_command
 from router.commands.output import BadArgument
 from router.commands.retry import retry_command
-from router.commands.route import route_command
+from router.commands.route import NOTHING_SAID, About, route_command
 from router.commands.send import send_command
 from router.commands.setup import ROLE_OF, setup_command
 from router.couch.database import Database
@@ -191,3 +192,55 @@ def _complete(message_id: str) -> Delivery:
         created_at=now,
         updated_at=now,
     )
+
+
+async def test_route_shows_what_users_want_before_it_happens(
+    database: Database, desk: Desk, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "150")
+    now = utc_now()
+    hours: JsonObject = {"start": f"{now - timedelta(hours=1):%H:%M}", "end": f"{now + timedelta(hours=1):%H:%M}"}
+    await database.bulk(
+        [
+            {"_id": "recipient:alice", "addresses": {"mail": ["a", "NO"], "room": "r"}},
+            {"_id": "preferences:alice", "groups": {"chats": {"events": {"mention": {"channels": {"mail": False}}}}}},
+            {"_id": "preferences:alice:acme", "quiet_hours": hours},
+            {"_id": "notifications", "groups": {"chats": {"events": {"mention": True}}}, "channels": {"fax": True}},
+        ]
+    )
+
+    async def route(*names: str, about: About = NOTHING_SAID, expect: str | None = None, as_json: bool = False) -> int:
+        return await route_command(database, MAPPING_ID, READERS, names, about=about, expect=expect, as_json=as_json)
+
+    # No mapping is needed for a user.
+    assert await route("@alice", expect="mail=1 room=1") == 1
+    said = capsys.readouterr()
+    assert said.err.splitlines() == [
+        "warning: channels.fax: this router knows no channel 'fax'; it knows mail, off, room",
+        "error: mail: recipient:alice: addresses.mail[1]: must be lower case",
+    ]
+    assert [[cell.strip() for cell in line.split("│")] for line in said.out.splitlines()[2:-1]] == [
+        ["mail", "a", "@alice", "sent"],
+        ["room", "r", "@alice", "sent"],
+        ["mail", "NO", "@alice", "failed"],
+    ]
+    await database.put({"_id": "recipient:bob", "addresses": {"mail": "b"}})
+    await desk.map({"#team": {"users": "bob"}})
+    assert await route("#team", as_json=True) == 0
+    (target,) = json.loads(capsys.readouterr().out)["targets"]
+    assert (target["user"], target["via"], target["decision"], target["rule"]) == ("bob", ["#team"], "sent", None)
+
+    await database.put({**(await desk.document("recipient:alice")), "addresses": {"mail": "a", "room": "r"}})
+    about = About(event="mention", customer="acme")
+    assert await route("@alice", about=about, expect="room=1", as_json=True) == 0
+    decisions = [(t["decision"], t["rule"]) for t in json.loads(capsys.readouterr().out)["targets"]]
+    assert decisions == [
+        ("suppressed", "preferences:alice groups.chats.events.mention.channels.mail"),
+        ("held", "preferences:alice:acme quiet_hours"),
+    ]
+    assert await route("@alice", about=about) == 0
+    out = capsys.readouterr().out
+    assert "suppressed by preferences:alice groups.chats.events.mention.channels.mail" in out
+    assert "held until " in out
+    assert await route("@carol") == 1
+    assert "error: @carol: there is no document recipient:carol" in capsys.readouterr().err

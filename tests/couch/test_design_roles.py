@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from router.couch.database import Database
+from router.couch.design import CATALOGUE_ID
 from router.couch.errors import Forbidden, LoginRefused, Refused
 from router.couch.setup import setup
 from router.documents.json_types import JsonObject
@@ -28,6 +29,9 @@ MAY: dict[str, tuple[Who, ...]] = {
     "delivery": ("server admin", "router"),
     "status": ("server admin", "router"),
     "mapping": ("server admin", "database admin", "admin", "router"),
+    "recipient": ("server admin", "database admin", "admin", "router"),
+    "preferences": ("server admin", "database admin", "admin", "router"),
+    "catalogue": ("server admin", "database admin", "admin", "router"),
     "design": ("server admin", "database admin"),
 }
 
@@ -40,6 +44,9 @@ def document(kind: str) -> JsonObject:
         "delivery": {"_id": f"delivery:m-{mark}:email:00", **DELIVERY},
         "status": {"_id": f"router:{mark}", "type": "status"},
         "mapping": {"_id": MAPPING_ID, "mapping": {}},
+        "recipient": {"_id": f"recipient:{mark}", "addresses": {}},
+        "preferences": {"_id": f"preferences:{mark}:acme", "channels": {}},
+        "catalogue": {"_id": CATALOGUE_ID, "groups": {}},
         "design": {"_id": f"_design/{mark}", "language": "javascript"},
     }
     return documents[kind]

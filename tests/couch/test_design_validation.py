@@ -55,6 +55,16 @@ GOOD_CONTENTS: list[JsonObject] = [
     {"to": "#a", "body": "x", "unknown": ["kept", "and", "ignored"]},
     {"to": "#" + "😀" * 199, "body": "x"},
     {"to": "#größe-✓", "body": "x"},
+    {"to": "@alice", "body": "x"},
+    {
+        "to": ["@alice", "#a", "@größe|1"],
+        "body": "x",
+        "type": "chats",
+        "customer_id": "acme",
+        "rec_type": "order",
+        "rec_id": "7",
+    },
+    {"to": "@" + "😀" * 200, "body": "x", "type": None},
 ]
 
 
@@ -65,22 +75,35 @@ def test_a_good_message_is_taken(guarded: Guarded, content: JsonObject) -> None:
     assert guarded.put(doc).startswith("1-")
 
 
+NO_NAME = "must be the name of a group, which starts with #, or of a user, which starts with @, not"
+
 BAD_CONTENTS: list[tuple[JsonObject, str]] = [
-    ({"to": 5, "body": "x"}, "content.to: must be the name of a group, which starts with #, or a list of them, not a number"),
-    ({"to": None, "body": "x"}, "content.to: must be the name of a group, which starts with #, or a list of them, not null"),
+    ({"to": 5, "body": "x"}, f"content.to: {NO_NAME} a number"),
+    ({"to": None, "body": "x"}, f"content.to: {NO_NAME} null"),
     ({"to": {"#a": 1}, "body": "x"}, "content.to: must be the name of a group"),
     ({"to": True, "body": "x"}, "not true or false"),
-    ({"to": "", "body": "x"}, 'content.to: must be the name of a group, which starts with #, not ""'),
-    ({"to": "admins", "body": "x"}, 'content.to: must be the name of a group, which starts with #, not "admins"'),
+    ({"to": "", "body": "x"}, f'content.to: {NO_NAME} ""'),
+    ({"to": "admins", "body": "x"}, f'content.to: {NO_NAME} "admins"'),
     ({"to": "#", "body": "x"}, "content.to: must be the name of a group, which starts with #"),
     ({"to": "#a b", "body": "x"}, "content.to: must be the name of a group without spaces"),
     ({"to": "#a\u200bb", "body": "x"}, "content.to: must be the name of a group without spaces"),
     ({"to": "#a\nb", "body": "x"}, "content.to: must be the name of a group without spaces"),
     ({"to": "#" + "x" * 200, "body": "x"}, "content.to: must be the name of a group of at most 200 characters"),
     ({"to": [], "body": "x"}, "content.to: must name at least one group"),
-    ({"to": ["#a", "b"], "body": "x"}, 'content.to[1]: must be the name of a group, which starts with #, not "b"'),
-    ({"to": ["#a", 7], "body": "x"}, "content.to[1]: must be the name of a group, which starts with #, not a number"),
-    ({"to": ["#a", ["#b"]], "body": "x"}, "content.to[1]: must be the name of a group, which starts with #, not a list"),
+    ({"to": ["#a", "b"], "body": "x"}, f'content.to[1]: {NO_NAME} "b"'),
+    ({"to": ["#a", 7], "body": "x"}, f"content.to[1]: {NO_NAME} a number"),
+    ({"to": ["#a", ["#b"]], "body": "x"}, f"content.to[1]: {NO_NAME} a list"),
+    ({"to": "@", "body": "x"}, 'content.to: must be the name of a user, @ and an id without spaces, /, : and #, not "@"'),
+    ({"to": "@_a", "body": "x"}, "content.to: must be the name of a user"),
+    ({"to": "@@a", "body": "x"}, "content.to: must be the name of a user"),
+    ({"to": "@a:b", "body": "x"}, "content.to: must be the name of a user"),
+    ({"to": "@a/b", "body": "x"}, "content.to: must be the name of a user"),
+    ({"to": "@a#b", "body": "x"}, "content.to: must be the name of a user"),
+    ({"to": "@a\u200bb", "body": "x"}, "content.to: must be the name of a user"),
+    ({"to": ["#a", "@" + "x" * 201], "body": "x"}, "content.to[1]: must be the name of a user"),
+    ({"to": "#a", "body": "x", "type": 1}, "content.type: must be a text, not a number"),
+    ({"to": "#a", "body": "x", "customer_id": "x" * 201}, "content.customer_id: must be a text of at most 200 characters"),
+    ({"to": "#a", "body": "x", "rec_id": []}, "content.rec_id: must be a text, not a list"),
     ({"to": "#a"}, "content: needs a body or a subject"),
     ({"to": "#a", "body": " \t\n\u00a0", "subject": ""}, "content: needs a body or a subject"),
     ({"to": "#a", "body": None, "subject": None}, "content: needs a body or a subject"),
@@ -177,6 +200,7 @@ GOOD_MAPPINGS: list[JsonValue] = [
     {"#admins": {"email": [{"address": "list@example.org", "name": "List"}, "a@b.org"], "unheard-of": []}},
     {"#all": {"groups": ["#admins", "#users"]}, "#some": {"groups": "#admins"}, "#none": {"groups": []}},
     {"#größe": {"sphinx": {"pubkey": "02ab", "hint": "x"}}},
+    {"#team": {"users": ["alice", "@bob"]}, "#one": {"users": "carol"}, "#no": {"users": []}},
 ]
 
 
@@ -210,6 +234,9 @@ BAD_MAPPINGS: list[tuple[JsonObject, str]] = [
     ({"mapping": {"#a": {"groups": "b"}}}, 'mapping.#a.groups: must be the name of a group, which starts with #, not "b"'),
     ({"mapping": {"#a": {"groups": ["#b", "c"]}}}, 'mapping.#a.groups[1]: must be the name of a group'),
     ({"mapping": {"#a": {"groups": ["#b", {}]}}}, "mapping.#a.groups[1]: must be the name of a group"),
+    ({"mapping": {"#a": {"users": 5}}}, "mapping.#a.users: must be the id of a user"),
+    ({"mapping": {"#a": {"users": ["b", "c d"]}}}, "mapping.#a.users[1]: must be the id of a user"),
+    ({"mapping": {"#a": {"users": "@"}}}, "mapping.#a.users: must be the id of a user"),
 ]  # fmt: skip
 
 
@@ -223,7 +250,7 @@ def test_a_bad_mapping_is_refused_with_its_place(guarded: Guarded, fields: JsonO
 # The same verdict as the router's own models, for whatever documents hypothesis thinks of.
 
 PLAIN = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=6)
-GROUPS = st.sampled_from(["#a", "#b-c", "#", "", "a", "# a", "#a b"])
+GROUPS = st.sampled_from(["#a", "#b-c", "#", "", "a", "# a", "#a b", "@a", "@", "@a/b", "@_a"])
 ODD = st.one_of(
     st.none(),
     st.booleans(),
@@ -254,6 +281,8 @@ CONTENTS = st.fixed_dictionaries(
         "body": PLAIN | ODD,
         "format": st.sampled_from(["html", "text"]) | ODD,
         "event": PLAIN | ODD,
+        "type": PLAIN | ODD,
+        "customer_id": PLAIN | ODD,
         "link": LINKS | ODD,
         "data": ODD,
         "priority": st.sampled_from(["low", "normal", "critical"]) | ODD,
@@ -263,7 +292,7 @@ CONTENTS = st.fixed_dictionaries(
     },
 )
 ENTRIES = st.dictionaries(
-    st.sampled_from(["groups", "email", "x"]), GROUPS | ODD | st.lists(GROUPS | ODD, max_size=3), max_size=3
+    st.sampled_from(["groups", "users", "email", "x"]), GROUPS | ODD | st.lists(GROUPS | ODD, max_size=3), max_size=3
 )
 MAPPINGS = st.dictionaries(GROUPS, ENTRIES | ODD, max_size=3)
 

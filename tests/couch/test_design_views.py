@@ -99,7 +99,7 @@ def test_the_hash_names_the_content() -> None:
     document = design_document(MAPPING_ID)
     assert design_document(MAPPING_ID) == document
     assert design_document("another")["content_hash"] != document["content_hash"]
-    assert design_document(MAPPING_ID, Roles(router="x"))["content_hash"] != document["content_hash"]
+    assert design_document(MAPPING_ID, roles=Roles(router="x"))["content_hash"] != document["content_hash"]
 
 
 @pytest.mark.parametrize(

@@ -91,12 +91,13 @@ def test_half_a_surrogate_pair_in_an_id_is_survived() -> None:
         ("FAILED", True),
         ("EXPIRED", True),
         ("CANCELLED", True),
+        ("SUPPRESSED", True),
         ("UNROUTABLE", False),
     ],
 )
 def test_which_statuses_are_final(status: str, is_final: bool) -> None:
     assert Status(status).is_final is is_final
-    assert len(Status) == 8
+    assert len(Status) == 9
 
 
 def test_a_document_has_the_shape_of_the_design() -> None:

@@ -18,7 +18,7 @@ from router.documents.message import (
 from router.documents.problems import problems_of
 from tests.routing.arbitrary import tower as tower_of
 
-NO_GROUP = "must be the name of a group, which starts with #, not"
+NO_NAME = "must be the name of a group, which starts with #, or of a user, which starts with @, not"
 NO_TIME = "must be a time with a time zone, such as 2026-11-21T08:27:00Z"
 
 
@@ -57,22 +57,29 @@ def test_a_good_message_is_read(content: JsonObject) -> None:
 
 
 BAD: list[tuple[JsonObject, list[str]]] = [
-    (message(to=5), [f"content.to: {NO_GROUP} a number"]),
-    (message(to=None), [f"content.to: {NO_GROUP} null"]),
-    (message(to=True), [f"content.to: {NO_GROUP} true or false"]),
-    (message(to={"#a": 1}), [f"content.to: {NO_GROUP} an object"]),
-    (message(to=""), [f"content.to: {NO_GROUP} ''"]),
-    (message(to="#"), [f"content.to: {NO_GROUP} '#'"]),
-    (message(to="admins"), [f"content.to: {NO_GROUP} 'admins'"]),
+    (message(to=5), [f"content.to: {NO_NAME} a number"]),
+    (message(to=None), [f"content.to: {NO_NAME} null"]),
+    (message(to=True), [f"content.to: {NO_NAME} true or false"]),
+    (message(to={"#a": 1}), [f"content.to: {NO_NAME} an object"]),
+    (message(to=""), [f"content.to: {NO_NAME} ''"]),
+    (message(to="#"), ["content.to: must be the name of a group, which starts with #, not '#'"]),
+    (message(to="admins"), [f"content.to: {NO_NAME} 'admins'"]),
+    (message(to="@"), ["content.to: must be the name of a user, @ and an id without spaces, /, : and #, not '@'"]),
+    (message(to="@a:b"), ["content.to: must be the name of a user, @ and an id without spaces, /, : and #, not '@a:b'"]),
+    (message(to=["#a", "@_b"]), ["content.to[1]: must be the name of a user, @ and an id without spaces, /, : and #, not '@_b'"]),
+    (message(to="@" + "x" * 201),
+     [f"content.to: must be the name of a user, @ and an id without spaces, /, : and #, not '@{'x' * 59}…'"]),
+    (message(type=5), ["content.type: must be a text, not a number"]),
+    (message(customer_id="x" * 201), ["content.customer_id: must have at most 200 characters"]),
     (message(to="#a b"), ["content.to: must be the name of a group without spaces, not '#a b'"]),
     (message(to="#a\u200bb"), [r"content.to: must be the name of a group without spaces, not '#a\u200bb'"]),
     (message(to="#\ud800"), [r"content.to: must be the name of a group without spaces, not '#\ud800'"]),
     (message(to="#" + "x" * 200), ["content.to: must be the name of a group of at most 200 characters"]),
-    (message(to="x" * 500), [f"content.to: {NO_GROUP} '{'x' * 60}…'"]),
-    (message(to=[]), ["content.to: must name at least one group"]),
-    (message(to=["#a"] * (MAX_GROUPS + 1)), ["content.to: must name at most 1000 groups"]),
-    (message(to=["#a", "b"]), [f"content.to[1]: {NO_GROUP} 'b'"]),
-    (message(to=["#a", 7, ["#b"]]), [f"content.to[1]: {NO_GROUP} a number", f"content.to[2]: {NO_GROUP} a list"]),
+    (message(to="x" * 500), [f"content.to: {NO_NAME} '{'x' * 60}…'"]),
+    (message(to=[]), ["content.to: must name at least one group or user"]),
+    (message(to=["#a"] * (MAX_GROUPS + 1)), ["content.to: must name at most 1000 groups and users"]),
+    (message(to=["#a", "b"]), [f"content.to[1]: {NO_NAME} 'b'"]),
+    (message(to=["#a", 7, ["#b"]]), [f"content.to[1]: {NO_NAME} a number", f"content.to[2]: {NO_NAME} a list"]),
     ({"_id": "m1", "content": {"to": "#a"}}, ["content: needs a body or a subject"]),
     (message(body=" \t\n\u00a0", subject=""), ["content: needs a body or a subject"]),
     (message(body=5), ["content.body: must be a text, not a number"]),
@@ -162,7 +169,7 @@ def test_ids_that_a_message_can_have(message_id: str) -> None:
 
 
 def test_a_list_of_a_million_wrong_names_is_refused_at_once() -> None:
-    assert problems_with(message(to=[5] * 1_000_000)) == ["content.to: must name at most 1000 groups"]
+    assert problems_with(message(to=[5] * 1_000_000)) == ["content.to: must name at most 1000 groups and users"]
 
 
 def test_unknown_keys_are_kept_and_everything_else_has_its_default() -> None:
@@ -182,10 +189,13 @@ def test_unknown_keys_are_kept_and_everything_else_has_its_default() -> None:
         (["#a"], ("#a",)),
         (["#b", "#a"], ("#b", "#a")),
         (["#b", "#a", "#b", "#b"], ("#b", "#a")),
+        ("@alice", ("@alice",)),
+        (["@alice", "#a", "@alice"], ("@alice", "#a")),
+        ("@" + "x" * 200, ("@" + "x" * 200,)),
     ],
 )
-def test_to_is_read_as_groups_each_once_in_the_order_written(to: JsonValue, groups: tuple[str, ...]) -> None:
-    assert MessageDocument.model_validate(message(to=to)).content.groups == groups
+def test_to_is_read_as_names_each_once_in_the_order_written(to: JsonValue, groups: tuple[str, ...]) -> None:
+    assert MessageDocument.model_validate(message(to=to)).content.names == groups
 
 
 def test_times_are_brought_to_utc() -> None:

@@ -3,7 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from router.channels.base import ChannelKind, CheckResult, Outcome, Outgoing, Sent, Target, TargetError
 from router.documents.json_types import JsonValue
@@ -33,6 +33,10 @@ class Postbox:
             missing=lambda _: None,
             open=lambda _: _PostboxChannel(self),
         )
+
+    def secret_kind(self, name: str = "postbox") -> ChannelKind[ChannelSettings]:
+        """The same, of which no document shows an address."""
+        return replace(self.kind(name), parse_target=lambda value, _: replace(_parse(name, value), shown="…"))
 
     def bodies(self, address: str | None = None) -> list[str | None]:
         """The bodies that arrived, at one address or all."""

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from router.channels.base import Target
 from router.documents.json_types import JsonObject, JsonValue
 from router.routing.mapping import Mapping
 from router.routing.resolve import Resolution, resolve
@@ -15,7 +16,10 @@ from tests.routing.making import mapping_of
 
 def ways(resolution: Resolution) -> list[tuple[str, str, tuple[str, ...]]]:
     """Each target reached, as `channel:address`, with its group and the way to it."""
-    return [(f"{r.target.channel}:{r.target.address}", r.group, r.via) for r in resolution.reached]
+    return [
+        (f"{t.channel}:{t.address}" if isinstance(t := r.to, Target) else f"@{t}", r.group, r.via)
+        for r in resolution.reached
+    ]
 
 
 @pytest.mark.parametrize(
@@ -28,6 +32,10 @@ def ways(resolution: Resolution) -> list[tuple[str, str, tuple[str, ...]]]:
           "#c": {"mail": "z"}, "#d": {"mail": "w"}}, ["#a"],
          [("mail:x", "#a", ("#a",)), ("mail:y", "#a", ("#a", "#b")), ("mail:w", "#a", ("#a", "#b", "#d")),
           ("mail:z", "#a", ("#a", "#c"))]),
+        # users, by name and in groups, each once
+        ({"#a": {"users": ["bob", "@alice"], "mail": "x"}, "#b": {"groups": "#a", "users": "carol"}}, ["@alice", "#b", "@alice"],
+         [("@alice", "@alice", ("@alice",)), ("@carol", "#b", ("#b",)), ("mail:x", "#b", ("#b", "#a")),
+          ("@bob", "#b", ("#b", "#a"))]),
         # a group that includes itself
         ({"#a": {"groups": ["#a"], "mail": "x"}}, ["#a"], [("mail:x", "#a", ("#a",))]),
         # a cycle
@@ -160,7 +168,7 @@ def targets_of(graph: Graph, groups: set[str]) -> set[tuple[str, str]]:
 def test_any_mapping_leads_to_what_the_closure_of_its_groups_holds(graph: Graph, names: list[str]) -> None:
     resolution = resolve(mapping_of(graph), names)  # type: ignore[arg-type]
 
-    reached = [(r.target.channel, r.target.address) for r in resolution.reached]
+    reached = [(r.to.channel, r.to.address) for r in resolution.reached if isinstance(r.to, Target)]
     assert len(reached) == len(set(reached)), "a target was reached twice"
     assert set(reached) == set().union(*(targets_of(graph, closure(graph, name)) for name in names))
 
@@ -172,7 +180,8 @@ def test_any_mapping_leads_to_what_the_closure_of_its_groups_holds(graph: Graph,
     assert resolution.followed == set().union(*(closure(graph, name) for name in names))
 
     for r in resolution.reached:
-        wanted = (r.target.channel, r.target.address)
+        assert isinstance(r.to, Target)
+        wanted = (r.to.channel, r.to.address)
         first = next(name for name in names if wanted in targets_of(graph, closure(graph, name)))
         assert r.group == first == r.via[0]
         for group, inner in zip(r.via, r.via[1:], strict=False):

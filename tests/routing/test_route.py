@@ -160,7 +160,8 @@ def test_a_malformed_message_fails_and_says_why() -> None:
     assert refusal.error is not None
     assert (refusal.status, refusal.error.code, refusal.groups) == (Status.FAILED, "malformed_message", None)
     assert refusal.error.reason == (
-        "content.to: must be the name of a group, which starts with #, not a number; content.body: must be a text, not a list"
+        "content.to: must be the name of a group, which starts with #, or of a user, which starts with @, not a number; "
+        "content.body: must be a text, not a list"
     )
     assert refusal.to_document()["_id"] == "delivery:m1"
 

@@ -82,6 +82,12 @@ class Desk:
             document["_rev"] = present["_rev"]
         return await self.database.put(document)
 
+    async def document(self, doc_id: str) -> JsonObject:
+        """A document that is there."""
+        found = await self.database.get(doc_id)
+        assert found is not None, doc_id
+        return found
+
     async def write(self, message_id: str, to: JsonValue, body: str = "hello", **content: JsonValue) -> str:
         """Write a message document; gives its revision."""
         return await self.database.put({"_id": message_id, "content": {"to": to, "body": body, **content}})

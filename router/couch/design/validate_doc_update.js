@@ -1,8 +1,8 @@
-// Refuses malformed mapping and message documents as they are written, so that whoever writes one sees the mistake at
+// Refuses malformed documents of ours as they are written, so that whoever writes one sees the mistake at
 // once, and keeps everybody but the router away from its own documents, so that nobody forges a delivery.
 //
-// `this` is the design document; `this.settings` holds the mapping document's _id and the names of the roles.
-// The rules are those of router/documents/mapping.py and message.py, which the router goes by; never stricter.
+// `this` is the design document; `this.settings` holds the ids of the documents that admins edit and the names of the roles.
+// The rules are those of the models in router/documents, which the router goes by; never stricter.
 // ES5, for SpiderMonkey 1.8.5 to QuickJS and PouchDB. CouchDB wants one anonymous function; these comments are cut off.
 function (newDoc, oldDoc, userCtx, secObj) {
   var settings = this.settings;
@@ -44,6 +44,12 @@ function (newDoc, oldDoc, userCtx, secObj) {
   if (newDoc._id === settings.mapping_id && !isRouter && !hasRole(settings.admin_role) && !isDatabaseAdmin()) {
     throw({forbidden: 'You are not allowed to change the mapping document: that is for the role ' +
       settings.admin_role + ' and admins'});
+  }
+  var isAboutUser = newDoc._id.indexOf('recipient:') === 0 || newDoc._id.indexOf('preferences:') === 0;
+  if ((isAboutUser || newDoc._id === settings.catalogue_id) && !isRouter && !hasRole(settings.admin_role) &&
+      !isDatabaseAdmin()) {
+    throw({forbidden: 'You are not allowed to change ' + newDoc._id + ': documents about users and what they may choose ' +
+      'are for the role ' + settings.admin_role + ' and admins'});
   }
   if (isOwn || newDoc._deleted) { return; }
 
@@ -94,6 +100,40 @@ function (newDoc, oldDoc, userCtx, secObj) {
     }
   }
 
+  var NO_USER = new RegExp('[ /:#]');
+
+  function isUserId(value) {
+    return value.length > 0 && value.charAt(0) !== '@' && value.charAt(0) !== '_' && !INVISIBLE.test(value) &&
+      !NO_USER.test(value) && value.replace(/[\ud800-\udbff][\udc00-\udfff]/g, '_').length <= 200;
+  }
+
+  function checkAddressee(path, value) {
+    if (kindOf(value) === 'a text' && value.charAt(0) === '@') {
+      if (!isUserId(value.slice(1))) {
+        problem(path, 'must be the name of a user, @ and an id without spaces, /, : and #, not ' + quoted(value));
+      }
+    } else if (kindOf(value) !== 'a text' || value.charAt(0) !== '#') {
+      problem(path, 'must be the name of a group, which starts with #, or of a user, which starts with @, not ' +
+        (kindOf(value) === 'a text' ? quoted(value) : kindOf(value)));
+    } else {
+      checkGroupName(path, value);
+    }
+  }
+
+  function checkEach(path, value, check) {
+    var i;
+    if (kindOf(value) !== 'a list') { check(path, value); return; }
+    for (i = 0; i < value.length; i += 1) { check(path + '[' + i + ']', value[i]); }
+  }
+
+  function checkUser(path, value) {
+    if (kindOf(value) !== 'a text') {
+      problem(path, 'must be the id of a user, or a list of them, not ' + kindOf(value));
+    } else if (!isUserId(value.charAt(0) === '@' ? value.slice(1) : value)) {
+      problem(path, 'must be the id of a user without spaces, /, : and #, not ' + quoted(value));
+    }
+  }
+
   function isTarget(value) {
     return kindOf(value) === 'a text' || kindOf(value) === 'an object';
   }
@@ -126,7 +166,11 @@ function (newDoc, oldDoc, userCtx, secObj) {
         } else {
           for (key in mapping[group]) {
             if (has(mapping[group], key)) {
-              (key === 'groups' ? checkGroups : checkTargets)(path + '.' + key, mapping[group][key]);
+              if (key === 'users') {
+                checkEach(path + '.users', mapping[group][key], checkUser);
+              } else {
+                (key === 'groups' ? checkGroups : checkTargets)(path + '.' + key, mapping[group][key]);
+              }
             }
           }
         }
@@ -138,9 +182,20 @@ function (newDoc, oldDoc, userCtx, secObj) {
     return has(object, key) && object[key] !== null;
   }
 
+  function at(path, key) {
+    return path ? path + '.' + key : key;
+  }
+
   function checkText(path, object, key) {
     if (isGiven(object, key) && kindOf(object[key]) !== 'a text') {
-      problem(path + '.' + key, 'must be a text, not ' + kindOf(object[key]));
+      problem(at(path, key), 'must be a text, not ' + kindOf(object[key]));
+    }
+  }
+
+  function checkShortText(path, object, key) {
+    checkText(path, object, key);
+    if (kindOf(object[key]) === 'a text' && object[key].replace(/[\ud800-\udbff][\udc00-\udfff]/g, '_').length > 200) {
+      problem(at(path, key), 'must be a text of at most 200 characters');
     }
   }
 
@@ -203,19 +258,21 @@ function (newDoc, oldDoc, userCtx, secObj) {
 
   function checkContent(content) {
     var wasFine = problems.length;
-    checkGroups('content.to', content.to);
     if (kindOf(content.to) === 'a list' && content.to.length === 0) {
-      problem('content.to', 'must name at least one group');
+      problem('content.to', 'must name at least one group or user');
     } else if (kindOf(content.to) === 'a list' && content.to.length > 1000) {
-      problem('content.to', 'must name at most 1000 groups');
+      problem('content.to', 'must name at most 1000 groups and users');
+    } else {
+      checkEach('content.to', content.to, checkAddressee);
     }
     checkText('content', content, 'subject');
     checkText('content', content, 'body');
     checkChoice('content', content, 'format', ['html', 'text']);
-    checkText('content', content, 'event');
-    if (kindOf(content.event) === 'a text' && content.event.replace(/[\ud800-\udbff][\udc00-\udfff]/g, '_').length > 200) {
-      problem('content.event', 'must be a text of at most 200 characters');
-    }
+    checkShortText('content', content, 'type');
+    checkShortText('content', content, 'event');
+    checkShortText('content', content, 'customer_id');
+    checkShortText('content', content, 'rec_type');
+    checkShortText('content', content, 'rec_id');
     if (isGiven(content, 'link')) { checkLink(content.link); }
     if (isGiven(content, 'data') && kindOf(content.data) !== 'an object') {
       problem('content.data', 'must be an object, not ' + kindOf(content.data));
@@ -225,6 +282,88 @@ function (newDoc, oldDoc, userCtx, secObj) {
     checkTime('content', content, 'expires_at');
     if (problems.length === wasFine && !says(content.body) && !says(content.subject)) {
       problem('content', 'needs a body or a subject');
+    }
+  }
+
+  // Documents about users, and what they may choose
+
+  function checkObject(path, object, key, check) {
+    var name;
+    if (!has(object, key)) { return; }
+    path = at(path, key);
+    if (kindOf(object[key]) !== 'an object') {
+      problem(path, 'must be an object, not ' + kindOf(object[key]));
+      return;
+    }
+    for (name in object[key]) {
+      if (has(object[key], name)) { check(path + '.' + name, object[key][name]); }
+    }
+  }
+
+  function checkSwitch(path, value) {
+    if (kindOf(value) !== 'true or false') { problem(path, 'must be true or false, not ' + kindOf(value)); }
+  }
+
+  // `isDeclared`: a rule of the catalogue, which says more than one of a user.
+  function checkRule(path, rule, isDeclared) {
+    if (kindOf(rule) === 'true or false') { return; }
+    if (kindOf(rule) !== 'an object') {
+      problem(path, 'must be true, false or an object, not ' + kindOf(rule));
+      return;
+    }
+    if (isGiven(rule, 'enabled')) { checkSwitch(path + '.enabled', rule.enabled); }
+    if (isDeclared) { checkText(path, rule, 'title'); }
+    checkObject(path, rule, 'channels', checkSwitch);
+  }
+
+  function checkGroupRule(isDeclared) {
+    return function (path, rule) {
+      checkRule(path, rule, isDeclared);
+      if (kindOf(rule) !== 'an object') { return; }
+      checkObject(path, rule, 'events', function (place, event) {
+        checkRule(place, event, isDeclared);
+        if (isDeclared && kindOf(event) === 'an object' && has(event, 'mandatory')) {
+          checkSwitch(place + '.mandatory', event.mandatory);
+        }
+      });
+    };
+  }
+
+  function checkRecipient(doc) {
+    checkObject('', doc, 'addresses', checkTargets);
+    checkShortText('', doc, 'display_name');
+    checkShortText('', doc, 'locale');
+    checkText('', doc, 'time_zone');
+    if (!isGiven(doc, 'customers')) { return; }
+    if (kindOf(doc.customers) !== 'a list') {
+      problem('customers', 'must be a list, not ' + kindOf(doc.customers));
+      return;
+    }
+    checkEach('customers', doc.customers, function (path, customer) {
+      if (kindOf(customer) !== 'a text' || customer === '') {
+        problem(path, 'must be the id of a customer, not ' + kindOf(customer));
+      }
+    });
+  }
+
+  function checkClock(path, object, key) {
+    if (kindOf(object[key]) !== 'a text' || !/^([01][0-9]|2[0-3]):[0-5][0-9]$/.test(object[key])) {
+      problem(path + '.' + key, 'must be a time of day such as 22:30');
+    }
+  }
+
+  function checkChoices(doc) {
+    checkObject('', doc, 'channels', checkSwitch);
+    checkObject('', doc, 'groups', checkGroupRule(false));
+    if (!isGiven(doc, 'quiet_hours')) { return; }
+    if (kindOf(doc.quiet_hours) !== 'an object') {
+      problem('quiet_hours', 'must be an object with start and end, not ' + kindOf(doc.quiet_hours));
+      return;
+    }
+    checkClock('quiet_hours', doc.quiet_hours, 'start');
+    checkClock('quiet_hours', doc.quiet_hours, 'end');
+    if (doc.quiet_hours.start === doc.quiet_hours.end) {
+      problem('quiet_hours', 'must end at another time than they begin');
     }
   }
 
@@ -247,6 +386,19 @@ function (newDoc, oldDoc, userCtx, secObj) {
 
   if (newDoc._id === settings.mapping_id) {
     checkMapping(newDoc.mapping);
+  } else if (newDoc._id === settings.catalogue_id) {
+    checkObject('', newDoc, 'channels', checkSwitch);
+    checkObject('', newDoc, 'groups', checkGroupRule(true));
+  } else if (newDoc._id.indexOf('recipient:') === 0) {
+    if (!isUserId(newDoc._id.slice(10))) {
+      problem('_id', 'must be recipient: and the id of a user without spaces, /, : and #');
+    }
+    checkRecipient(newDoc);
+  } else if (newDoc._id.indexOf('preferences:') === 0) {
+    if (!isUserId(newDoc._id.slice(12).split(':')[0])) {
+      problem('_id', 'must be preferences: and the id of a user without spaces, /, : and #');
+    }
+    checkChoices(newDoc);
   } else if (kindOf(newDoc.content) === 'an object' && has(newDoc.content, 'to')) {
     if (isNestedDeeper(newDoc, 100)) {
       problem('the document', 'is nested more than 100 levels deep');
