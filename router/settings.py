@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
@@ -22,6 +22,17 @@ Seconds = Annotated[float, Field(gt=0, le=315_360_000, allow_inf_nan=False)]
 """A time span of at most ten years: what is added to a date must give a date."""
 PerSecond = Annotated[float, Field(ge=0.0001, le=1_000_000, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
+
+
+def _split(value: object) -> object:
+    """A text as the parts between its commas, without empty ones; anything else as it is."""
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+Texts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+"""Texts separated by commas."""
+Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
+"""Secrets separated by commas: each is kept out of the log by itself."""
 
 
 def is_ours(variable: str) -> bool:
@@ -179,7 +190,7 @@ class SlackSettings(ChannelSettings):
         None, description="Bot token (`xoxb-…`, scope `chat:write`), for targets that are channels."
     )
     allow_webhooks: bool = Field(True, description="Whether incoming webhook addresses may be targets.")
-    webhook_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+    webhook_hosts: Texts = Field(
         ("hooks.slack.com", "hooks.slack-gov.com"),
         description="Hosts that a webhook address may name, separated by commas.",
     )
@@ -191,11 +202,6 @@ class SlackSettings(ChannelSettings):
     max_text_chars: Annotated[int, Field(ge=100, le=40000)] = Field(
         3900, description="Longest text; longer ones are shortened."
     )
-
-    @field_validator("webhook_hosts", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        return tuple(host.strip() for host in value.split(",") if host.strip()) if isinstance(value, str) else value
 
 
 class SphinxSettings(ChannelSettings):
@@ -223,6 +229,51 @@ class HttpSettings(Section):
     port: Annotated[int, Field(ge=0, le=65535)] = Field(
         8321, description="HTTP port with `/healthz`, `/readyz` and `/metrics`; 0 for none."
     )
+
+
+class ApiSettings(Section):
+    """The HTTP API: where it is served, who may call it, and how often. `router.api.missing` says what it still needs."""
+
+    host: str = Field("127.0.0.1", description="Address on which the HTTP API is served; `0.0.0.0` for all.")
+    port: Annotated[int, Field(ge=1, le=65535)] = Field(8322, description="Port of the HTTP API.")
+    jwt_secret: SecretStr | None = Field(
+        None,
+        description="Secret of at least 32 bytes that tokens are signed with (HS256); this, a public key or a JWKS address.",
+    )
+    jwt_public_key: str | None = Field(
+        None,
+        repr=False,  # Somebody may put the private one here by mistake.
+        description="Public key (PEM) that tokens are verified by: RS256 for an RSA key, ES256 for one on P-256.",
+    )
+    jwt_public_key_file: Path | None = Field(None, description="File with that public key, instead of its text.")
+    jwks_url: str | None = Field(
+        None,
+        repr=False,  # It may hold a key in its query.
+        description="Address of the issuer's public keys (JWKS), for RS256 and ES256: https, or http on this machine.",
+    )
+    jwt_issuer: str | None = Field(None, description="What `iss` of a token must be; without it any issuer will do.")
+    jwt_audience: str | None = Field(
+        None, description="What `aud` of a token must name; without it any audience will do."
+    )
+    jwt_leeway_seconds: Annotated[float, Field(ge=0, le=300, allow_inf_nan=False)] = Field(
+        30, description="How far the issuer's clock may be off when `exp` and `nbf` are checked."
+    )
+    customers_claim: str = Field("customers", description="Claim with the list of customers that the user belongs to.")
+    roles_claim: str = Field("roles", description="Claim with the list of roles: `user`, `service`, `admin`.")
+    api_keys: Secrets = Field(
+        (),
+        description="Keys of at least 16 characters, separated by commas, for the test endpoints; sent as `X-API-Key: …` or "
+        "`Authorization: Bearer …`.",
+    )
+    cors_origins: Texts = Field(
+        (),
+        description="Origins (`https://app.example.org`) whose pages may call the API, separated by commas; `*` for any.",
+    )
+    rate_per_second: PerSecond = Field(20, description="Most requests a second of one caller.")
+    burst: Count = Field(60, description="Requests of one caller that may come at once before that limit bites.")
+    max_body_bytes: Annotated[int, Field(ge=1024)] = Field(65536, description="Largest body of a request.")
+    streams_per_user: Count = Field(10, description="Streams of server-sent events that one user may have open.")
+    streams: Count = Field(5000, description="Streams of server-sent events that may be open in all.")
 
 
 class LogSettings(Section):
@@ -256,6 +307,7 @@ class Settings(BaseSettings):
     sphinx: SphinxSettings = SphinxSettings()
     log: LogSettings = LogSettings()
     http: HttpSettings = HttpSettings()
+    api: ApiSettings = ApiSettings()
     unroutable_max_age_seconds: Seconds = Field(
         86400, description="How long a message for an unknown group waits for a mapping that has it."
     )

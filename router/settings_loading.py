@@ -98,6 +98,8 @@ def secrets_of(settings: BaseModel) -> Iterator[str]:
         value = getattr(settings, name)
         if isinstance(value, SecretStr):
             yield value.get_secret_value()
+        elif isinstance(value, tuple):
+            yield from (each.get_secret_value() for each in value if isinstance(each, SecretStr))
         elif isinstance(value, BaseModel):
             yield from secrets_of(value)
         elif isinstance(value, str) and "://" in value and (password := _password_in(value)):

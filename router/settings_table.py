@@ -35,7 +35,7 @@ def _rows() -> Iterator[tuple[str, str, str]]:
 
 def _default(field: FieldInfo) -> str:
     value = field.get_default()
-    if value is None or "SecretStr" in str(field.annotation):
+    if value is None or value == () or "SecretStr" in str(field.annotation):
         return ""
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"

@@ -60,6 +60,7 @@ def test_variables_are_read_nested_and_in_any_case(monkeypatch: pytest.MonkeyPat
             "ROUTER_EMAIL__RETRY__MAX_RETRIES": "3",
             "ROUTER_SLACK__WEBHOOK_HOSTS": "a.example, b.example:8443,",
             "ROUTER_SLACK__ALLOW_WEBHOOKS": "no",
+            "ROUTER_API__CORS_ORIGINS": "https://a.example,, https://b.example ",
             "ROUTER_EMAIL__CA_FILE": "/etc/ca.pem",
             "ROUTER_GRACE_SECONDS": "2.5",
         },
@@ -70,6 +71,7 @@ def test_variables_are_read_nested_and_in_any_case(monkeypatch: pytest.MonkeyPat
     assert settings.matrix.retry.max_retries == 20
     assert settings.slack.webhook_hosts == ("a.example", "b.example:8443")
     assert not settings.slack.allow_webhooks
+    assert settings.api.cors_origins == ("https://a.example", "https://b.example")
     assert settings.email.ca_file == Path("/etc/ca.pem")
     assert settings.grace_seconds == 2.5
 
@@ -192,6 +194,11 @@ def test_settings_do_not_show_their_secrets(monkeypatch: pytest.MonkeyPatch) -> 
     tokens = ["MATRIX__ACCESS_TOKEN", "MATRIX__PASSWORD", "EMAIL__PASSWORD", "SLACK__BOT_TOKEN", "SPHINX__ADMIN_TOKEN"]
     env = {f"ROUTER_{name}": f"{SECRET}-{number}" for number, name in enumerate(tokens)}
     env |= {"ROUTER_COUCHDB__PASSWORD": f"{SECRET}-c", "ROUTER_COUCHDB__URL": f"http://me:{SECRET}%40@couch:5984"}
+    env |= {"ROUTER_API__JWT_SECRET": f"{SECRET}-j", "ROUTER_API__API_KEYS": f"{SECRET}-k1, {SECRET}-k2,"}
+    env |= {
+        "ROUTER_API__JWT_PUBLIC_KEY": f"{SECRET}-private",
+        "ROUTER_API__JWKS_URL": f"https://a.example/?key={SECRET}",
+    }
     settings = load(monkeypatch, env)
     for text in (repr(settings), str(settings), repr(settings.couchdb)):
         assert SECRET not in text
@@ -199,12 +206,13 @@ def test_settings_do_not_show_their_secrets(monkeypatch: pytest.MonkeyPatch) -> 
         f"{SECRET}%40",
         f"{SECRET}@",
         f"{SECRET}-c",
+        *(f"{SECRET}-{name}" for name in ("j", "k1", "k2")),
         *(f"{SECRET}-{number}" for number in range(len(tokens))),
     }
 
 
 def test_every_secret_of_ours_is_kept_as_one() -> None:
-    named = [name for name, _ in variables(Settings) if name.endswith(("TOKEN", "PASSWORD"))]
+    named = [name for name, _ in variables(Settings) if name.endswith(("TOKEN", "PASSWORD", "SECRET", "API_KEYS"))]
     kept = [name for name, field in variables(Settings) if "SecretStr" in str(field.annotation)]
     assert named == kept
 
