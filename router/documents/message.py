@@ -1,7 +1,6 @@
 """A message document: what an app writes to have somebody told."""
 
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -20,6 +19,7 @@ from router.documents.json_types import JsonObject, JsonValue
 from router.documents.problems import shown
 from router.documents.timestamps import Timestamp
 from router.documents.user_id import MAX_USER_ID_CHARS, check_user_id
+from router.documents.web_address import check_web_address
 
 MAX_GROUP_NAME_CHARS = 200
 
@@ -132,15 +132,7 @@ class Link(BaseModel):
     @field_validator("url")
     @classmethod
     def _is_absolute(cls, url: str) -> str:
-        if " " in url or not url.isprintable():
-            raise ValueError("must be an address without spaces")
-        try:
-            parts = urlsplit(url)
-        except ValueError:
-            raise ValueError("must be an address such as https://example.org/orders/42") from None
-        if parts.scheme.lower() not in ("http", "https") or not parts.hostname:
-            raise ValueError("must be an absolute http or https address")
-        return url
+        return check_web_address(url)
 
 
 class Content(BaseModel):

@@ -4,9 +4,11 @@ DELIVERY = "delivery:"
 ROUTER = "router:"
 RECIPIENT = "recipient:"
 PREFERENCES = "preferences:"
+NOTIFICATION = "notification:"
+AUDIT = "audit:"
 COUCHDB = "_"
 
-OWN = (DELIVERY, ROUTER, COUCHDB)
+OWN = (DELIVERY, NOTIFICATION, AUDIT, ROUTER, COUCHDB)
 """The router's own documents, and CouchDB's."""
 PEOPLE = (RECIPIENT, PREFERENCES)
 """Documents about users."""

@@ -12,11 +12,13 @@ from router.documents.delivery import Delivery
 from router.documents.json_types import JsonObject
 from router.documents.mapping import MappingDocument
 from router.documents.message import MessageDocument
+from router.documents.notification import Notification
 
 MODELS: dict[str, type[BaseModel]] = {
     "mapping.schema.json": MappingDocument,
     "message.schema.json": MessageDocument,
     "delivery.schema.json": Delivery,
+    "notification.schema.json": Notification,
 }
 """File name to model."""
 
