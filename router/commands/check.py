@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from router.channels.registry import AnyKind
 from router.commands.output import Exit, counted, print_json, print_table, say
 from router.couch.database import Database
-from router.couch.design import DESIGN_ID, design_document
+from router.couch.design import design_documents
 from router.couch.errors import CouchError
 from router.couch.mapping_store import STATUS_ID, revision_in_force
 from router.documents.problems import InvalidDocumentError, Problem
@@ -73,7 +73,7 @@ async def _check_couchdb(settings: Settings, readers: dict[str, Reader]) -> tupl
             await database.info()
             findings.append(_ok("couchdb", step, database.name))
             step = "design documents"
-            findings.append(await _check_design(database, settings.couchdb))
+            findings += await _check_designs(database, settings.couchdb)
             step = "read"
             used = await _check_mapping(database, settings.couchdb.mapping_id, readers, findings)
             findings += await _check_catalogue(database, settings.couchdb.catalogue_id, frozenset(readers))
@@ -82,13 +82,21 @@ async def _check_couchdb(settings: Settings, readers: dict[str, Reader]) -> tupl
     return used, findings
 
 
-async def _check_design(database: Database, settings: CouchDBSettings) -> Finding:
-    present = await database.get(DESIGN_ID)
-    wanted = design_document(settings.mapping_id, settings.catalogue_id)
-    if present is not None and present.get("content_hash") == wanted["content_hash"]:
-        return _ok("couchdb", "design documents", f"{DESIGN_ID} is current")
-    state = "is missing" if present is None else "is another version's"
-    return _wrong("couchdb", "design documents", f"{DESIGN_ID} {state}: run `router setup` as a server admin")
+async def _check_designs(database: Database, settings: CouchDBSettings) -> list[Finding]:
+    wanted = {
+        str(document["_id"]): document for document in design_documents(settings.mapping_id, settings.catalogue_id)
+    }
+    found = await database.get_many(wanted)
+    findings = []
+    for design_id, document in wanted.items():
+        present = found.get(design_id)
+        if present is not None and present.get("content_hash") == document["content_hash"]:
+            findings.append(_ok("couchdb", "design documents", f"{design_id} is current"))
+        else:
+            state = "is missing" if present is None else "is another version's"
+            detail = f"{design_id} {state}: run `router setup` as a server admin"
+            findings.append(_wrong("couchdb", "design documents", detail))
+    return findings
 
 
 async def _check_mapping(

@@ -116,6 +116,14 @@ def view_rows_of(answer: JsonValue) -> list[ViewRow]:
     return rows
 
 
+def view_pages_of(answer: JsonValue, *, count: int) -> list[list[ViewRow]]:
+    """The rows that `_view/{view}/queries` found, for each of `count` questions. Raises GarbageError."""
+    results = object_of(answer).get("results")
+    if not isinstance(results, list) or len(results) != count:
+        raise GarbageError(f"{count} questions without as many answers")
+    return [view_rows_of(result) for result in results]
+
+
 def counts_of(answer: JsonValue) -> list[tuple[JsonValue, int]]:
     """The groups of an index that counts, each with its number of rows. Raises GarbageError."""
     counts: list[tuple[JsonValue, int]] = []

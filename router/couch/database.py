@@ -24,6 +24,7 @@ from router.couch.answers import (
     revisions_of,
     stubs_of,
     user_of,
+    view_pages_of,
     view_rows_of,
 )
 from router.couch.errors import Conflict, DatabaseMissing, Refused, ServerFault
@@ -304,6 +305,17 @@ class Database:
             )
         return results
 
+    async def purge(self, revisions: Mapping[str, str]) -> None:
+        """Have the server forget these revisions, by document, as if they had never been: no deletion is left of them either.
+
+        Raises Forbidden when we are no server admin, and what the server says that does not know how: PouchDB Server answers
+        400 (Refused). CouchDB takes 100 documents at once unless it is set otherwise
+        (https://docs.couchdb.org/en/stable/config/misc.html#purge).
+        """
+        await self.session._post(
+            f"{self._remote.endpoint}/_purge", data={doc_id: [rev] for doc_id, rev in revisions.items()}
+        )
+
     # Views and the feed
 
     async def view(
@@ -314,17 +326,22 @@ class Database:
         start_key: JsonValue = None,
         end_key: JsonValue = None,
         limit: int | None = None,
+        skip: int | None = None,
+        descending: bool | None = None,
         include_docs: bool = False,
         keys: Sequence[JsonValue] | None = None,
     ) -> list[ViewRow]:
         """The rows of `_design/{design}/_view/{view}` from `start_key` to `end_key`, both included, or those at `keys`.
 
-        A bound that is None is no bound. Raises ViewMissing when the index is not there.
+        A bound that is None is no bound. `descending` starts at the end: then `start_key` is the greater one. `skip` costs the
+        server as much as reading what is skipped. Raises ViewMissing when the index is not there.
         """
         params: JsonObject = {
             "startkey": None if start_key is None else key_text(start_key),
             "endkey": None if end_key is None else key_text(end_key),
             "limit": limit,
+            "skip": skip,
+            "descending": descending,
             "include_docs": include_docs,
             "reduce": False,
         }
@@ -332,6 +349,31 @@ class Database:
             self._view_path(design, view), params, None if keys is None else {"keys": list(keys)}
         )
         return self._read(view_rows_of, answer)
+
+    async def view_ranges(
+        self, design: str, view: str, bounds: Sequence[tuple[JsonValue, JsonValue]], *, limit: int, descending: bool
+    ) -> list[list[ViewRow]]:
+        """For each start key and end key what `view` gives, without documents, in as few requests as the server allows: see
+        `ranges`. Raises ViewMissing when the index is not there."""
+        if self._takes_many_questions and len(bounds) > 1:
+            questions: list[JsonValue] = [
+                {"start_key": start, "end_key": end, "limit": limit, "descending": descending, "reduce": False}
+                for start, end in bounds
+            ]
+            try:
+                answer = await self.session.query(
+                    f"{self._view_path(design, view)}/queries", {}, {"queries": questions}
+                )
+            except Refused as error:
+                if error.status not in _NOT_THERE:
+                    raise
+                self._takes_many_questions = False
+            else:
+                return self._read(partial(view_pages_of, count=len(bounds)), answer)
+        return [
+            await self.view(design, view, start_key=start, end_key=end, limit=limit, descending=descending)
+            for start, end in bounds
+        ]
 
     async def view_counts(
         self, design: str, view: str, *, start_key: JsonValue, end_key: JsonValue, group_level: int

@@ -1,11 +1,11 @@
-"""The design document `_design/router`: what is refused at write time, and the indexes that the router reads."""
+"""The design documents: what is refused at write time, the indexes that the router reads, and those of the in-app inbox."""
 
 import hashlib
 import json
 from dataclasses import dataclass
 from importlib.resources import files
 
-from router.documents.json_types import JsonObject
+from router.documents.json_types import JsonObject, JsonValue
 
 NAME = "router"
 CATALOGUE_ID = "notifications"
@@ -16,6 +16,13 @@ UNFINISHED = "unfinished"
 attempts; `["unroutable", created_at, _id]` of each unroutable message. It counts them too."""
 BY_MESSAGE = "by_message"
 """View: the `message_id` of each delivery document, with its status."""
+
+INBOX_NAME = "router_inbox"
+INBOX_ID = f"_design/{INBOX_NAME}"
+INBOX = "inbox"
+"""View: `[user, scope, status, id]` of each notification that its user sees; see `design/inbox.js`. It counts them too."""
+BY_DAY = "by_day"
+"""View: `[kind, day, _id]` of each notification and audit document, with its revision. It counts them too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,25 +55,45 @@ def design_document(mapping_id: str, catalogue_id: str = CATALOGUE_ID, roles: Ro
     """`_design/router` as it should stand in the database, without `_rev`.
 
     The ids and the roles are data that the function reads from its design document: no text is put into code.
-    `content_hash` names this very content. CouchDB is told not to bring the indexes up to date by itself after each few
-    writes (docs.couchdb.org, design documents, `autoupdate`): it has better things to do while many deliveries are written. The
-    running router asks often enough that they are never far behind.
+    The running router asks its indexes often enough that they are never far behind.
     """
-    document: JsonObject = {
-        "_id": DESIGN_ID,
-        "language": "javascript",
-        "autoupdate": False,
-        "settings": {
+    return _document(
+        DESIGN_ID,
+        settings={
             "mapping_id": mapping_id,
             "catalogue_id": catalogue_id,
             "admin_role": roles.admin,
             "router_role": roles.router,
         },
-        "validate_doc_update": function_text("validate_doc_update"),
-        "views": {
+        validate_doc_update=function_text("validate_doc_update"),
+        views={
             UNFINISHED: {"map": function_text(UNFINISHED), "reduce": "_count"},
             BY_MESSAGE: {"map": function_text(BY_MESSAGE)},
         },
-    }
+    )
+
+
+def inbox_design_document() -> JsonObject:
+    """`_design/router_inbox` as it should stand in the database, without `_rev`. Apart from the other one, since indexes of one
+    design document are brought up to date together: a database without an inbox shall not be kept waiting for it."""
+    return _document(
+        INBOX_ID,
+        views={
+            INBOX: {"map": function_text(INBOX), "reduce": "_count"},
+            BY_DAY: {"map": function_text(BY_DAY), "reduce": "_count"},
+        },
+    )
+
+
+def design_documents(mapping_id: str, catalogue_id: str = CATALOGUE_ID, roles: Roles = ROLES) -> tuple[JsonObject, ...]:
+    """All of them, as they should stand in the database."""
+    return design_document(mapping_id, catalogue_id, roles), inbox_design_document()
+
+
+def _document(design_id: str, **content: JsonValue) -> JsonObject:
+    """A design document. `content_hash` names this very content. CouchDB is told not to bring the indexes up to date by itself
+    after each few writes (docs.couchdb.org, design documents, `autoupdate`): it has better things to do while many deliveries
+    are written. A question to an index brings it up to date."""
+    document: JsonObject = {"_id": design_id, "language": "javascript", "autoupdate": False, **content}
     canonical = json.dumps(document, sort_keys=True).encode("ascii")
     return {**document, "content_hash": hashlib.sha256(canonical).hexdigest()}

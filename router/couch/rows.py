@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from router.couch.codec import decode
 from router.couch.errors import shortened
 from router.couch.lines import HEAD_BYTES, TAIL_BYTES, OversizedLine
+from router.documents import audit
 from router.documents.delivery import PREFIX, Status
 from router.documents.json_types import JsonObject, JsonValue
 
-WITHOUT_DOCUMENT = (PREFIX, "_design/")
-"""Ids whose documents nobody downstream looks at: our own deliveries, and design documents."""
+WITHOUT_DOCUMENT = (PREFIX, audit.PREFIX, "_design/")
+"""Ids whose documents nobody downstream looks at: our own deliveries, what is for the record, and design documents."""
 _WAITING = (Status.PENDING, Status.WAITING_KEY_EXCHANGE)
 
 

@@ -1,4 +1,4 @@
-"""`router setup`: the database, its design document, users and who may do what. Harmless to run again."""
+"""`router setup`: the database, its design documents, users and who may do what. Harmless to run again."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from pydantic import SecretStr
 
 from router.couch.answers import User, object_of
 from router.couch.database import Database
-from router.couch.design import CATALOGUE_ID, DESIGN_ID, ROLES, Roles, design_document
+from router.couch.design import CATALOGUE_ID, ROLES, Roles, design_documents
 from router.couch.errors import Conflict, CouchError, DatabaseMissing, Forbidden, LoginRefused
 from router.documents.json_types import JsonObject, JsonValue
 
@@ -59,7 +59,7 @@ class UsersReport:
 async def setup(
     database: Database, mapping_id: str, catalogue_id: str = CATALOGUE_ID, roles: Roles = ROLES
 ) -> SetupReport:
-    """Make the database if it is missing, and write the design document if it is not there as it should be.
+    """Make the database if it is missing, and write each design document that is not there as it should be.
 
     A user who may do neither is no trouble as long as nothing is to be done. Raises SetupError when something is, and any
     other CouchError.
@@ -76,16 +76,20 @@ async def setup(
                 status=error.status,
                 reason=error.reason,
             ) from error
-    written = (DESIGN_ID,) if await _install(database, design_document(mapping_id, catalogue_id, roles)) else ()
-    return SetupReport(created, written, tuple(_warnings(await database.user(), await database.get_security(), roles)))
+    wanted = {str(document["_id"]): document for document in design_documents(mapping_id, catalogue_id, roles)}
+    present = await database.get_many(wanted)
+    written = [design_id for design_id in wanted if await _install(database, wanted[design_id], present.get(design_id))]
+    return SetupReport(
+        created, tuple(written), tuple(_warnings(await database.user(), await database.get_security(), roles))
+    )
 
 
-async def _install(database: Database, wanted: JsonObject) -> bool:
-    """Write the design document `wanted` unless it stands there already; whether it had to be written."""
+async def _install(database: Database, wanted: JsonObject, present: JsonObject | None) -> bool:
+    """Write the design document `wanted` unless it is `present` already; whether it had to be written."""
+    design_id = str(wanted["_id"])
     attempts = 0
     while True:
         attempts += 1
-        present = await database.get(DESIGN_ID)
         if present is not None and {name: value for name, value in present.items() if name != "_rev"} == wanted:
             return False
         try:
@@ -93,10 +97,11 @@ async def _install(database: Database, wanted: JsonObject) -> bool:
         except Conflict:
             if attempts == WRITE_ATTEMPTS:
                 raise
+            present = await database.get(design_id)
         except (Forbidden, LoginRefused) as error:
             state = "lacks" if present is None else "has another version of"
             raise SetupError(
-                f"Database {database.name!r} {state} {DESIGN_ID}, and {_who(database)} write it: {_AS_ADMIN}",
+                f"Database {database.name!r} {state} {design_id}, and {_who(database)} write it: {_AS_ADMIN}",
                 status=error.status,
                 reason=error.reason,
             ) from error

@@ -27,6 +27,8 @@ EVERYBODY: tuple[Who, ...] = ("server admin", "database admin", "app", "admin", 
 MAY: dict[str, tuple[Who, ...]] = {
     "message": ("server admin", "database admin", "app", "admin", "router"),
     "delivery": ("server admin", "router"),
+    "notification": ("server admin", "router"),
+    "audit": ("server admin", "router"),
     "status": ("server admin", "router"),
     "mapping": ("server admin", "database admin", "admin", "router"),
     "recipient": ("server admin", "database admin", "admin", "router"),
@@ -42,6 +44,8 @@ def document(kind: str) -> JsonObject:
     documents: dict[str, JsonObject] = {
         "message": {"_id": f"m-{mark}", **MESSAGE},
         "delivery": {"_id": f"delivery:m-{mark}:email:00", **DELIVERY},
+        "notification": {"_id": f"notification:alice:{mark}", "user": "alice", "title": "x"},
+        "audit": {"_id": f"audit:{mark}", "type": "audit"},
         "status": {"_id": f"router:{mark}", "type": "status"},
         "mapping": {"_id": MAPPING_ID, "mapping": {}},
         "recipient": {"_id": f"recipient:{mark}", "addresses": {}},

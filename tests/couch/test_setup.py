@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from router.couch.database import Database
-from router.couch.design import DESIGN_ID, ROLES, design_document
+from router.couch.design import DESIGN_ID, INBOX_ID, ROLES, design_document, inbox_design_document
 from router.couch.errors import Unreachable
 from router.couch.setup import NewUser, SetupError, SetupReport, make_users, setup
 from router.documents.json_types import JsonObject
@@ -29,14 +29,15 @@ async def http(couchdb_server: CouchServer) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def test_it_makes_the_database_and_the_design_document(
+async def test_it_makes_the_database_and_the_design_documents(
     database: Database, couchdb_settings: CouchDBSettings, http: httpx.AsyncClient
 ) -> None:
     (await http.delete(f"/{couchdb_settings.database}")).raise_for_status()
-    assert await setup(database, MAPPING_ID) == SetupReport(True, (DESIGN_ID,), ())
-    found = (await http.get(f"/{couchdb_settings.database}/{DESIGN_ID}")).json()
-    assert found.pop("_rev").startswith("1-")
-    assert found == design_document(MAPPING_ID)
+    assert await setup(database, MAPPING_ID) == SetupReport(True, (DESIGN_ID, INBOX_ID), ())
+    for design_id, wanted in ((DESIGN_ID, design_document(MAPPING_ID)), (INBOX_ID, inbox_design_document())):
+        found = (await http.get(f"/{couchdb_settings.database}/{design_id}")).json()
+        assert found.pop("_rev").startswith("1-")
+        assert found == wanted
 
 
 async def test_again_it_changes_nothing(database: Database) -> None:
@@ -46,18 +47,22 @@ async def test_again_it_changes_nothing(database: Database) -> None:
     assert await database.get(DESIGN_ID) == before
 
 
-async def test_an_older_design_document_is_replaced(database: Database) -> None:
-    await database.put({"_id": DESIGN_ID, "views": {}, "content_hash": "old"})
-    assert (await setup(database, MAPPING_ID)).written == (DESIGN_ID,)
-    found = await database.get(DESIGN_ID)
+@pytest.mark.parametrize("design_id", [DESIGN_ID, INBOX_ID])
+async def test_an_older_design_document_is_replaced(database: Database, design_id: str) -> None:
+    await setup(database, MAPPING_ID)
+    present = await database.get(design_id)
+    assert present is not None
+    await database.put({"_id": design_id, "_rev": present["_rev"], "views": {}, "content_hash": "old"})
+    assert (await setup(database, MAPPING_ID)).written == (design_id,)
+    found = await database.get(design_id)
     assert found is not None
-    assert found["content_hash"] == design_document(MAPPING_ID)["content_hash"]
+    assert found["content_hash"] == present["content_hash"]
     assert (await setup(database, "another")).written == (DESIGN_ID,)
 
 
 async def test_several_at_once_agree(database: Database) -> None:
     reports = await asyncio.gather(*(setup(database, MAPPING_ID) for _ in range(5)))
-    assert sum(len(report.written) for report in reports) == 1
+    assert sorted(design_id for report in reports for design_id in report.written) == [DESIGN_ID, INBOX_ID]
 
 
 async def test_the_router_itself_may_run_it_where_all_is_there(guarded: Guarded) -> None:

@@ -35,7 +35,7 @@ function (newDoc, oldDoc, userCtx, secObj) {
   // Nobody has set up who may do what: then everybody may.
   var isOpen = !secObj || (isEmpty(secObj.admins) && isEmpty(secObj.members));
   var isRouter = isOpen || hasRole('_admin') || hasRole(settings.router_role);
-  var isOwn = newDoc._id.indexOf('delivery:') === 0 || newDoc._id.indexOf('router:') === 0;
+  var isOwn = /^(delivery|notification|audit|router):/.test(newDoc._id);
 
   if (isOwn && !isRouter) {
     throw({forbidden: 'You are not allowed to write ' + newDoc._id + ': that is for the role ' + settings.router_role +
