@@ -123,9 +123,9 @@ class Engine:
         for name, kind in self._kinds.items():
             section = channel_settings(self._settings, name)
             missing = self._readers[name].missing
-            channel: Channel = kind.open(section) if missing is None else NotConfigured(missing)
+            channel: Channel = kind.opened(section, self._database) if missing is None else NotConfigured(missing)
             stack.push_async_callback(channel.close)
-            channels.append(OpenChannel(name, channel, section, kind.tells_repeats))
+            channels.append(OpenChannel(name, channel, section, kind.tells_repeats, kind.is_recorded_first))
         lacking = sorted(name for name, reader in self._readers.items() if reader.missing is not None)
         log.info("channels", open=sorted(self._kinds.keys() - set(lacking)), not_configured=lacking)
         return channels

@@ -222,6 +222,18 @@ class SphinxSettings(ChannelSettings):
     )
 
 
+class InAppSettings(ChannelSettings):
+    """The in-app inbox: notification documents in the router's own database."""
+
+    enabled: bool = Field(
+        True, description="Whether users are told in their inboxes, each who has a recipient document."
+    )
+    concurrency: Count = Field(64, description="Notifications that may be written side by side; they go in batches.")
+    max_content_bytes: Annotated[int, Field(ge=100, le=1_000_000)] = Field(
+        32768, description="Largest content of a notification; a longer one is shortened."
+    )
+
+
 class HttpSettings(Section):
     """The HTTP port at which the router says how it is."""
 
@@ -305,6 +317,7 @@ class Settings(BaseSettings):
     email: EmailSettings = EmailSettings()
     slack: SlackSettings = SlackSettings()
     sphinx: SphinxSettings = SphinxSettings()
+    inapp: InAppSettings = InAppSettings()
     log: LogSettings = LogSettings()
     http: HttpSettings = HttpSettings()
     api: ApiSettings = ApiSettings()

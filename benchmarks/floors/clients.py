@@ -162,7 +162,9 @@ class EmailSending:
         self._idle: list[SMTP] = []
         mailbox = read_address("router@bench.example")
         first = target("email", 0)
-        outgoing = Outgoing("", _UUID, Target("email", first, first), group(0), rendered(), datetime.now(UTC))
+        outgoing = Outgoing(
+            "", _UUID, Target("email", first, first), group(0), rendered(), datetime.now(UTC), "x", datetime.now(UTC)
+        )
         self._ready = _Ready(compose(outgoing, read_address(first), Sender(mailbox, mailbox.domain)).content, first)
 
     async def send(self, number: int, address: str) -> None:

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Generic, Literal, Protocol, TypeVar
 from uuid import UUID
 
+from router.couch.database import Database
 from router.documents.json_types import JsonValue
 from router.rendering.rendered import Rendered
 from router.settings import ChannelSettings
@@ -131,6 +132,9 @@ class Outgoing:
     content: Rendered
     created_at: datetime
     """When the message was made; the same on every attempt."""
+    message_id: str
+    routed_at: datetime
+    """When the delivery was made; after a crash the same only where `ChannelKind.is_recorded_first`."""
     reference: str | None = None
     """What an earlier attempt of this delivery left behind as `Waiting.reference`."""
 
@@ -186,3 +190,13 @@ class ChannelKind(Generic[S]):
     it cannot, each attempt that may have arrived is told in the delivery document."""
     open: Callable[[S], Channel]
     """Make the channel. Opens no connection yet: that is for the first `send` or `check`."""
+    open_on: Callable[[S, Database], Channel] | None = field(default=None, kw_only=True)
+    """The same instead, for a channel that keeps what it delivers in the router's own database, which the channel does not
+    close."""
+    is_recorded_first: bool = field(default=False, kw_only=True)
+    """Whether a delivery must stand in CouchDB before its first attempt: where what the channel makes of it is named by the
+    moment at which it was routed, which a router that starts again after a crash can only know from there."""
+
+    def opened(self, settings: S, database: Database) -> Channel:
+        """The channel, made in the way that it is to be made."""
+        return self.open(settings) if self.open_on is None else self.open_on(settings, database)

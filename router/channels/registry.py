@@ -19,6 +19,7 @@ BUILT_IN = {
     "email": "router.channels.email",
     "slack": "router.channels.slack",
     "sphinx": "router.channels.sphinx",
+    "inapp": "router.channels.inapp",
 }
 """Name to the module whose `KIND` it is. A new channel of ours is one line here."""
 

@@ -41,8 +41,11 @@ async def check_command(
     used, about_couchdb = await _check_couchdb(settings, readers)
     findings += about_couchdb
     # Side by side: a channel that does not answer must not make the others wait.
-    for found in await asyncio.gather(*(_check_channel(settings, kind, name in used) for name, kind in kinds.items())):
-        findings += found
+    async with Database(settings.couchdb) as database:
+        for found in await asyncio.gather(
+            *(_check_channel(settings, database, kind, name in used) for name, kind in kinds.items())
+        ):
+            findings += found
     if as_json:
         print_json([{"part": f.part, "check": f.what, "state": f.state, "detail": f.detail} for f in findings])
     else:
@@ -148,14 +151,14 @@ def _listed(problems: Sequence[Problem], part: str = "mapping") -> list[Finding]
     return found
 
 
-async def _check_channel(settings: Settings, kind: AnyKind, is_used: bool) -> list[Finding]:
+async def _check_channel(settings: Settings, database: Database, kind: AnyKind, is_used: bool) -> list[Finding]:
     section = channel_settings(settings, kind.name)
     missing = kind.missing(section)
     if missing is not None:
         # Whoever set one of its variables means to use it.
         is_wanted = is_used or bool(section.model_fields_set)
         return [Finding(kind.name, "settings", "wrong" if is_wanted else "off", missing)]
-    channel = kind.open(section)
+    channel = kind.opened(section, database)
     try:
         async with asyncio.timeout(CHANNEL_TIMEOUT_SECONDS):
             results = await channel.check()

@@ -33,6 +33,8 @@ class OpenChannel:
     settings: ChannelSettings
     tells_repeats: bool
     """See `ChannelKind.tells_repeats`."""
+    is_recorded_first: bool = False
+    """See `ChannelKind.is_recorded_first`."""
 
 
 class Attempts:
@@ -53,6 +55,7 @@ class Attempts:
         self._channel = open_channel.channel
         self._settings = open_channel.settings
         self._tells_repeats = open_channel.tells_repeats
+        self._is_recorded_first = open_channel.is_recorded_first
         self._throttle = throttle
         self._recorder = recorder
         self._metrics = metrics
@@ -73,10 +76,11 @@ class Attempts:
 
     async def announce(self, job: Job, on_intent: Callable[[Job], None]) -> None:
         """Have the delivery's document say that an attempt begins, before the bytes leave: so a crash in between is seen for
-        what it is. `on_intent` as for `make`."""
+        what it is. `on_intent` as for `make`. Where an attempt that is made again does no harm, that it is there is enough."""
         job.announced_at = utc_now()
         self.announced[job.delivery.id] = job
-        _begin_in(job.delivery, job.announced_at)
+        if not self._is_recorded_first:
+            _begin_in(job.delivery, job.announced_at)
         await self._recorder.write(job.delivery)
         on_intent(job)
 
@@ -141,6 +145,8 @@ class Attempts:
     def _must_say_so_first(self, job: Job) -> bool:
         """Under `hold` always. Else where a repeat cannot be told: what has a document already is tried again after a crash,
         and only that document can say that it may have been sent. What has none is marked by the intake then."""
+        if self._is_recorded_first:
+            return not job.is_recorded
         if job.delivery.reference:
             return False  # It is only looked at: that it is with the other side is known.
         if self._settings.on_uncertain == "hold":

@@ -71,5 +71,7 @@ class Job:
             group=self.delivery.group or "",
             content=self.content,
             created_at=self.content.content.created_at or self.delivery.created_at,
+            message_id=self.delivery.message_id,
+            routed_at=self.delivery.created_at,
             reference=self.delivery.reference,
         )

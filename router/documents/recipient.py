@@ -63,6 +63,11 @@ class RecipientDocument(BaseModel):
         return doc_id
 
     @property
+    def user(self) -> str:
+        """The user's id."""
+        return self.id.removeprefix(RECIPIENT)
+
+    @property
     def targets(self) -> dict[str, list[TargetValue]]:
         """The addresses as written, by channel, each as a list."""
         return {c: value if isinstance(value, list) else [value] for c, value in self.addresses.items()}

@@ -8,17 +8,23 @@ from typing import cast
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
+from router.documents.catalogue import CatalogueDocument
 from router.documents.delivery import Delivery
 from router.documents.json_types import JsonObject
 from router.documents.mapping import MappingDocument
 from router.documents.message import MessageDocument
 from router.documents.notification import Notification
+from router.documents.preferences import PreferencesDocument
+from router.documents.recipient import RecipientDocument
 
 MODELS: dict[str, type[BaseModel]] = {
     "mapping.schema.json": MappingDocument,
     "message.schema.json": MessageDocument,
     "delivery.schema.json": Delivery,
     "notification.schema.json": Notification,
+    "recipient.schema.json": RecipientDocument,
+    "preferences.schema.json": PreferencesDocument,
+    "catalogue.schema.json": CatalogueDocument,
 }
 """File name to model."""
 
@@ -42,6 +48,7 @@ TARGETS: dict[str, tuple[str, list[str | JsonObject]]] = {
             {"pubkey": "02ab…", "route_hint": "03cd…_529771090609569795", "alias": "Alice"},
         ],
     ),
+    "inapp": ("Users by their ids: a notification in the in-app inbox of each.", ["alice"]),
 }
 """What an editor says of each channel's targets, with examples. Other channels are allowed, and go without."""
 

@@ -24,6 +24,16 @@ class SlackBody:
     blocks: list[JsonObject]
 
 
+@dataclass(frozen=True, slots=True)
+class InboxBody:
+    """Title and content of an in-app notification."""
+
+    title: str
+    """One line of plain text."""
+    content: str
+    """Sanitised HTML; empty when the title says it all."""
+
+
 @dataclass(frozen=True)
 class MailBody:
     """What goes into a mail: a one-line subject, a text part and an HTML part (a whole document)."""

@@ -6,13 +6,14 @@ from router.documents.message import Content
 from router.rendering.body import Body, PlainBody, read_body
 from router.rendering.characters import one_line
 from router.rendering.compose import compose_within
-from router.rendering.forms import MailBody, MatrixBody, SlackBody
+from router.rendering.forms import InboxBody, MailBody, MatrixBody, SlackBody
+from router.rendering.inbox import to_inbox
 from router.rendering.mail import to_mail
 from router.rendering.matrix import to_matrix
 from router.rendering.shorten import shorten, utf8_bytes
 from router.rendering.slack import to_slack
 
-__all__ = ["MailBody", "MatrixBody", "Rendered", "SlackBody"]
+__all__ = ["InboxBody", "MailBody", "MatrixBody", "Rendered", "SlackBody"]
 
 MAX_SUBJECT_CHARS = 1000
 """A longer subject is shortened everywhere; channels that can take less shorten it further."""
@@ -32,6 +33,7 @@ class Rendered:
         self._matrix: dict[int, MatrixBody] = {}
         self._slack: dict[int, SlackBody] = {}
         self._short: dict[int, str] = {}
+        self._inbox: dict[int, InboxBody] = {}
 
     def matrix(self, max_bytes: int) -> MatrixBody:
         """`body` and `formatted_body`, at most `max_bytes` of Canonical JSON together."""
@@ -49,6 +51,12 @@ class Rendered:
     def mail(self) -> MailBody:
         """A one-line subject, a text part and an HTML part."""
         return to_mail(self._subject, self._body, self.content.link, self.content.priority)
+
+    def inbox(self, max_bytes: int) -> InboxBody:
+        """Title, and sanitised HTML of at most `max_bytes`."""
+        if max_bytes not in self._inbox:
+            self._inbox[max_bytes] = to_inbox(self._subject, self._body, max_bytes)
+        return self._inbox[max_bytes]
 
     def short_text(self, max_bytes: int) -> str:
         """Subject, body and link as compact text of at most `max_bytes` of UTF-8. The link's address is the last to give way."""

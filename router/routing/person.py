@@ -15,6 +15,9 @@ from router.documents.problems import InvalidDocumentError, path_text, problems_
 from router.documents.recipient import RecipientDocument
 from router.routing.mapping import Reader, unread_target
 
+INBOX = "inapp"
+"""The channel that reaches every user without an address."""
+
 
 class PersonKey(NamedTuple):
     """Whom a message is for, and as whose customer's user."""
@@ -104,6 +107,10 @@ def read_recipient(document: JsonObject, readers: MappingOf[str, Reader]) -> Rec
             except TargetError as error:
                 place = path_text(("addresses", channel, number) if len(values) > 1 else ("addresses", channel))
                 bad.append(BadAddress(unread_target(channel, value), f"{parsed.id}: {place}: {error}"))
+    inbox = readers.get(INBOX)
+    if inbox is not None and inbox.missing is None and INBOX not in parsed.targets:
+        # Every user has one, at the user's own name.
+        targets.append(inbox.parse_target(parsed.user))
     return Recipient(
         parsed.id,
         tuple(targets),

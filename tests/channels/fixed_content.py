@@ -35,5 +35,7 @@ def outgoing(target: Target, content: Rendered | None = None, reference: str | N
         group="#admins",
         content=content or FixedContent(),
         created_at=datetime(2026, 11, 21, 8, 27, tzinfo=UTC),
+        message_id="order-42-failed",
+        routed_at=datetime(2026, 11, 21, 8, 27, tzinfo=UTC),
         reference=reference,
     )

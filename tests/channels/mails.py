@@ -87,4 +87,6 @@ def outgoing(
         group=group,
         content=FixedMail(subject, text, html),
         created_at=CREATED_AT,
+        message_id=name,
+        routed_at=CREATED_AT,
     )

@@ -12,7 +12,9 @@ from router.rendering.rendered import Rendered
 async def test_everything_for_it_waits_and_says_for_what() -> None:
     channel = NotConfigured("set ROUTER_PIGEON__COOP")
     content = Rendered(Content(to="#a", body="x"))
-    outgoing = Outgoing("delivery:x", UUID(int=0), Target("pigeon", "x", "x"), "#a", content, datetime.now(UTC))
+    outgoing = Outgoing(
+        "delivery:x", UUID(int=0), Target("pigeon", "x", "x"), "#a", content, datetime.now(UTC), "x", datetime.now(UTC)
+    )
     assert await channel.send(outgoing) == Rejected("set ROUTER_PIGEON__COOP", Scope.CHANNEL, code="not_configured")
     assert await channel.check() == [CheckResult("settings", ok=False, detail="set ROUTER_PIGEON__COOP")]
     await channel.close()

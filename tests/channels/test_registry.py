@@ -70,7 +70,7 @@ def problem(monkeypatch: pytest.MonkeyPatch, *values: object) -> str:
 
 def test_our_own_channels_are_there_under_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
     bring(monkeypatch)
-    assert list(kinds()) == list(BUILT_IN) == ["matrix", "email", "slack", "sphinx"]
+    assert list(kinds()) == list(BUILT_IN) == ["matrix", "email", "slack", "sphinx", "inapp"]
     assert all(kind.name == name for name, kind in kinds().items())
 
 

@@ -39,6 +39,8 @@ def outgoing(
         group="#test",
         content=content or Said(body, formatted),
         created_at=datetime(2026, 11, 21, 8, 27, tzinfo=UTC),
+        message_id="test",
+        routed_at=datetime(2026, 11, 21, 8, 27, tzinfo=UTC),
     )
 
 
