@@ -22,6 +22,8 @@ Seconds = Annotated[float, Field(gt=0, le=315_360_000, allow_inf_nan=False)]
 """A time span of at most ten years: what is added to a date must give a date."""
 PerSecond = Annotated[float, Field(ge=0.0001, le=1_000_000, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
+Days = Annotated[int, Field(ge=1, le=3650)]
+"""At most ten years."""
 
 
 def _split(value: object) -> object:
@@ -231,6 +233,12 @@ class InAppSettings(ChannelSettings):
     concurrency: Count = Field(64, description="Notifications that may be written side by side; they go in batches.")
     max_content_bytes: Annotated[int, Field(ge=100, le=1_000_000)] = Field(
         32768, description="Largest content of a notification; a longer one is shortened."
+    )
+    retention_days: Days = Field(
+        90, description="How many days a notification is kept, read or not, deleted by its user or not."
+    )
+    audit_retention_days: Days = Field(
+        365, description="How many days it is kept on record who changed what through the HTTP API."
     )
 
 

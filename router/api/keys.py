@@ -8,7 +8,7 @@ from typing import Final
 from pydantic import SecretStr
 
 from router.api.bearer import bearer_in
-from router.api.callers import Caller, Role
+from router.inbox.caller import Caller, Role
 
 HEADER: Final = "x-api-key"
 SHORTEST_KEY_CHARS: Final = 16

@@ -4,13 +4,13 @@ from typing import Final
 
 import jwt
 
-from router.api.callers import Caller, Role
 from router.api.jwks import Jwks
 from router.api.missing import fixed_key
 from router.api.token_keys import BadToken, KeySource, OneKey, TokenKey
 from router.documents.json_types import JsonObject
 from router.documents.problems import kind_of
 from router.documents.user_id import check_user_id
+from router.inbox.caller import Caller, Role
 from router.settings import ApiSettings
 
 __all__ = ["BadToken", "TokenVerifier", "key_source"]

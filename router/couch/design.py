@@ -20,7 +20,7 @@ BY_MESSAGE = "by_message"
 INBOX_NAME = "router_inbox"
 INBOX_ID = f"_design/{INBOX_NAME}"
 INBOX = "inbox"
-"""View: `[user, scope, status, id]` of each notification that its user sees; see `design/inbox.js`. It counts them too."""
+"""View: `[user, status, scope, id]` of each notification that its user sees; see `design/inbox.js`. It counts them too."""
 BY_DAY = "by_day"
 """View: `[kind, day, _id]` of each notification and audit document, with its revision. It counts them too."""
 

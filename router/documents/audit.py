@@ -13,9 +13,6 @@ PREFIX = prefixes.AUDIT
 
 MAX_IDS = 1000
 """Most documents that one audit document names; a change of more has several."""
-MAX_ROLES = 20
-"""Most roles of whoever made the change that are kept."""
-MAX_ROLE_CHARS = 100
 
 
 class AuditEntry(BaseModel):
@@ -28,9 +25,7 @@ class AuditEntry(BaseModel):
     type: Literal["audit"] = "audit"
     at: Timestamp = Field(description="When.")
     user: StrictStr = Field(description="Who: the user that asked for it.")
-    roles: Annotated[list[StrictStr], Field(max_length=MAX_ROLES)] = Field(
-        default_factory=list, description="The roles that user had."
-    )
+    roles: list[StrictStr] = Field(default_factory=list, description="The roles that user had.")
     action: StrictStr = Field(description="What: `mark_as_read`, `mark_as_unread`, `delete`, …")
     ids: Annotated[list[StrictStr], Field(max_length=MAX_IDS)] = Field(
         description="`_id` of each document that was changed."

@@ -92,8 +92,13 @@ _Place = tuple[str | int, ...]
 
 def problems_of(error: ValidationError) -> list[Problem]:
     """Pydantic's findings as problems, one a place, in the order of the document."""
+    return problems_in(error.errors(include_url=False))
+
+
+def problems_in(details: Iterable[ErrorDetails]) -> list[Problem]:
+    """The same, of findings that came another way."""
     found: dict[_Place, list[ErrorDetails]] = {}
-    for detail in error.errors(include_url=False):
+    for detail in details:
         found.setdefault(_place(detail), []).append(detail)
     # One branch of a union that did not fit says nothing where another branch got further.
     got_further = {place[:length] for place in found for length in range(len(place))}

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 from starlette.datastructures import Headers
 
-from router.api.callers import Caller, Role
 from router.api.keys import ApiKeys, key_in
 from router.documents.user_id import check_user_id
+from router.inbox.caller import Caller, Role
 
 FIRST, SECOND = "first-key-0123456789", "second-key-0123456789"
 KEYS = ApiKeys([SecretStr(FIRST), SecretStr(SECOND)])

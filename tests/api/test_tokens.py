@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from router.api.callers import Caller, Role
 from router.api.missing import fixed_key
 from router.api.token_keys import BadToken, OneKey
 from router.api.tokens import MAX_TOKEN_BYTES, TokenVerifier, key_source
 from router.documents.json_types import JsonObject, JsonValue
+from router.inbox.caller import Caller, Role
 from router.settings import ApiSettings
 from tests.api.issuer import (
     DAY,

@@ -1,5 +1,5 @@
-// What stands in each user's inbox: [user, scope, status, id] with the scope null for all of the user's notifications, false for
-// those about no customer, or the customer; and with the status "all", and "read" or "unread" besides. So each list of the API
+// What stands in each user's inbox: [user, status, scope, id] with the status "all", and "read" or "unread" besides; and with
+// the scope null for all of the user's notifications, and besides false for those about no customer, or the customer. So each list of the API
 // is one range, newest last, and each count one reduction, however many there are. Of what is deleted, and of what somebody
 // damaged, nothing.
 //
@@ -28,8 +28,8 @@ function (doc) {
   var user = encodeURIComponent(doc.user);
   var scope = isMissing(doc.customer_id) ? false : encodeURIComponent(doc.customer_id);
   var status = doc.read ? 'read' : 'unread';
-  emit([user, null, 'all', id], null);
-  emit([user, null, status, id], null);
-  emit([user, scope, 'all', id], null);
-  emit([user, scope, status, id], null);
+  emit([user, 'all', null, id], null);
+  emit([user, 'all', scope, id], null);
+  emit([user, status, null, id], null);
+  emit([user, status, scope, id], null);
 }

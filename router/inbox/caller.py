@@ -1,7 +1,9 @@
-"""Who calls the HTTP API, and what is theirs."""
+"""Who calls, and what is theirs."""
 
 from dataclasses import dataclass
 from enum import StrEnum
+
+from router.documents.notification import Notification
 
 
 class Role(StrEnum):
@@ -21,9 +23,9 @@ class Caller:
 
     user: str
     """A valid user id; of an API key `_key:1`, which no user can have."""
-    customers: frozenset[str] | None
+    customers: frozenset[str] | None = None
     """The customers that the caller belongs to; None when the token says nothing of them, so that it sets no limit."""
-    roles: frozenset[Role]
+    roles: frozenset[Role] = frozenset({Role.USER})
 
     def has_any(self, *roles: Role) -> bool:
         """Whether the caller has at least one of `roles`."""
@@ -33,6 +35,8 @@ class Caller:
         """Whether the caller may see what is of that customer. What is of none (None) is of everybody."""
         return customer_id is None or self.customers is None or customer_id in self.customers
 
-    def owns(self, user: str, customer_id: str | None = None) -> bool:
-        """Whether what is `user`'s, and of that customer, is the caller's own."""
-        return self.user == user and self.is_of(customer_id)
+    def sees(self, notification: Notification) -> bool:
+        """Whether there is such a notification, as far as this user is concerned."""
+        return (
+            notification.user == self.user and notification.deleted_at is None and self.is_of(notification.customer_id)
+        )
