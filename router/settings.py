@@ -103,7 +103,9 @@ class RetrySettings(Section):
 
     base_seconds: Seconds = Field(2, description="Longest pause before the first retry; doubles with each.")
     max_delay_seconds: Seconds = Field(600, description="Longest pause between two attempts.")
-    max_retries: Annotated[int, Field(ge=0)] = Field(20, description="Retries before a delivery ends `FAILED`.")
+    max_retries: Annotated[int, Field(ge=0)] = Field(
+        20, description="Retries before a delivery ends `FAILED`; none is counted while its host is known to be down."
+    )
     max_age_seconds: Seconds = Field(
         86400, description="Age of a delivery past which it is not tried again and ends `FAILED`."
     )

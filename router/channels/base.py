@@ -83,7 +83,8 @@ class Retry:
     retry."""
     host_is_down: bool = False
     """Whether the server itself does not work (no connection, no TLS, no such name, 5xx), which would be so for every
-    target on it: that counts towards its breaker. An `Uncertain` attempt always does."""
+    target on it: that counts towards its breaker, and costs no retry while that is not closed. An `Uncertain` attempt always
+    counts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,8 +114,9 @@ class Attempts:
         if not delivery.attempts and job.came_at is not None:
             self._metrics.on_the_wire(self._name, begun - job.came_at)
         self._throttle.begin(target, host, begun)
-        if self._throttle.breaker_state(host) == "half_open":
-            self._metrics.breaker(self._name, host, "half_open")
+        state = self._throttle.breaker_state(host)
+        if state == "half_open":
+            self._metrics.breaker(self._name, host, state)
         job.attempt_began_at = began
         outcome: Outcome | None = None
         try:
@@ -134,7 +135,7 @@ class Attempts:
             log.info(
                 "asked to slow down", channel=self._name, scope=outcome.pauses, seconds=asked, reason=outcome.reason
             )
-        self._conclude(job, outcome, began, took_seconds)
+        self._conclude(job, outcome, began, took_seconds, was_known_down=state != "closed")
         return outcome
 
     def note_under_way(self, job: Job) -> None:
@@ -153,7 +154,9 @@ class Attempts:
             return True
         return not self._tells_repeats and (job.is_recorded or job.is_being_recorded)
 
-    def _conclude(self, job: Job, outcome: Outcome, began: datetime, took_seconds: float) -> None:
+    def _conclude(
+        self, job: Job, outcome: Outcome, began: datetime, took_seconds: float, *, was_known_down: bool = False
+    ) -> None:
         took_ms = round(took_seconds * 1000)
         conclude(
             job.delivery,
@@ -163,6 +166,7 @@ class Attempts:
             now=utc_now(),
             settings=self._settings,
             random=self._random,
+            was_known_down=was_known_down,
         )
         self._metrics.attempt(self._name, NAMES[type(outcome)], took_seconds)
         self._metrics.tracing.attempt(

@@ -35,8 +35,10 @@ def conclude(
     now: datetime,
     settings: ChannelSettings,
     random: Random,
+    was_known_down: bool = False,
 ) -> None:
-    """Write an attempt's outcome into `delivery`: history, status, retries, next attempt, error."""
+    """Write an attempt's outcome into `delivery`: history, status, retries, next attempt, error. `was_known_down` says that
+    the attempt was one that tries whether a host works again."""
     reason = "" if isinstance(outcome, Sent) else storable(outcome.reason)
     code = storable(outcome.code) if isinstance(outcome.code, str) else outcome.code
     add_attempt(delivery, Attempt(at=began, outcome=NAMES[type(outcome)], code=code, reason=reason or None, ms=took_ms))
@@ -61,6 +63,14 @@ def conclude(
         case Retry(pauses=Scope()):
             pause = settings.retry.base_seconds if outcome.after_seconds is None else outcome.after_seconds
             _again(delivery, Status.PENDING, pause, reason, now, settings.retry, "rate_limited")
+        case Retry(host_is_down=True) if was_known_down:
+            # It is not this message that fails: of all that wait for the host, somebody has to try. So only the age ends it.
+            # The pauses grow none the less: if it is this message that brings the host down, the others must come first.
+            failures = sum(
+                1 for _ in takewhile(lambda a: a.outcome in ("retry", "uncertain"), reversed(delivery.attempts))
+            )
+            pause = max(outcome.after_seconds or 0, backoff_seconds(failures, settings.retry, random))
+            _again(delivery, Status.PENDING, pause, reason, now, settings.retry, "host_down")
         case Retry() | Uncertain():
             delivery.retries += 1
             if delivery.retries > settings.retry.max_retries:

@@ -101,8 +101,8 @@ class Delivery(BaseModel):
     status: Status = Field(description="How far it has come.")
     retries: int = Field(
         0,
-        description="Retries that count against the channel's most: not those after a refusal of the whole channel, or "
-        "a pause that the other side asked for.",
+        description="Retries that count against the channel's most: not those after a refusal of the whole channel or "
+        "a pause that the other side asked for, nor those that only found a host still down.",
     )
     uuid: UUID = Field(
         description="Made from `_id`; the same on every attempt: Matrix `txnId`, root of the mail's Message-ID."

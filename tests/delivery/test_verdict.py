@@ -33,6 +33,7 @@ def concluded(
     on_uncertain: Literal["resend", "hold"] = "resend",
     retry: RetrySettings = RETRY,
     seed: int = 1,
+    was_known_down: bool = False,
 ) -> Delivery:
     """The delivery after an attempt that took 34 ms and ended, so old, in `outcome`."""
     subject = at or delivery()
@@ -45,6 +46,7 @@ def concluded(
         now=now,
         settings=ChannelSettings(on_uncertain=on_uncertain, retry=retry),
         random=dice(seed),
+        was_known_down=was_known_down,
     )
     return subject
 
@@ -190,6 +192,39 @@ def test_what_is_nobodys_fault_costs_no_retry(outcome: Outcome) -> None:
     # Nor is anything used up that the delivery may need when the trouble is over.
     concluded(Retry("busy"), subject)
     assert (subject.retries, subject.status) == (1, Status.PENDING)
+
+
+DOWN = Retry("connection refused", host_is_down=True)
+
+
+def test_to_find_a_host_still_down_costs_no_retry_and_only_age_ends_it() -> None:
+    subject = concluded(DOWN)
+    for _ in range(50):
+        concluded(DOWN, subject, was_known_down=True)
+    assert (subject.retries, subject.status, len(subject.attempts)) == (1, Status.PENDING, KEPT_ATTEMPTS)
+    assert subject.error is not None
+    assert (subject.error.code, subject.error.reason) == ("host_down", "connection refused")
+    concluded(DOWN, subject, was_known_down=True, age_seconds=1000)
+    assert subject.status is Status.FAILED
+    assert subject.error.code == "too_old"
+
+
+def test_the_pauses_between_such_attempts_grow_so_that_others_come_first() -> None:
+    settings = RetrySettings(base_seconds=2, max_delay_seconds=600)
+    subject = delivery()
+    pauses = []
+    for number in range(60):
+        concluded(DOWN, subject, was_known_down=True, retry=settings, seed=number)
+        pauses.append(pause_seconds(subject))
+    assert all(pause <= 2 * 2**number for number, pause in enumerate(pauses))
+    assert max(pauses[20:]) > 500
+    asked = concluded(Retry("busy", after_seconds=900, host_is_down=True), was_known_down=True, retry=settings)
+    assert pause_seconds(asked) == 900
+
+
+@pytest.mark.parametrize("outcome", [Uncertain("no answer"), Retry("busy", code=451)], ids=str)
+def test_what_a_host_known_to_be_down_answers_or_may_have_got_costs_a_retry(outcome: Outcome) -> None:
+    assert concluded(outcome, was_known_down=True).retries == 1
 
 
 @pytest.mark.parametrize("outcome", [*CAN_BE_ANY_NUMBER, Retry("busy"), Uncertain("no answer")], ids=str)
