@@ -57,6 +57,7 @@ Names = Annotated[
     list[str],
     typer.Argument(metavar="NAME...", help="A group, quoted: '#admins', or a user: @alice.", show_default=False),
 ]
+MappingFile = Annotated[Path, typer.Argument(metavar="FILE", help="A JSON file.")]
 MessageId = Annotated[str, typer.Argument(metavar="MESSAGE_ID", help="`_id` of the message document.")]
 
 
@@ -291,23 +292,36 @@ def demo(
 
 @mapping_app.command("show", epilog=EPILOG)
 def mapping_show(as_json: AsJson = False) -> None:
-    """Show the mapping, its problems, and whether it is in force: the last good one while the document is invalid."""
+    """Show the mapping, its problems, and whether it is in force: the last good one while the document is invalid or gone."""
     _with_database(
         lambda context, database: show_command(database, context.mapping_id, context.readers, as_json=as_json)
     )
 
 
 @mapping_app.command("validate", epilog=EPILOG)
-def mapping_validate(file: Annotated[Path, typer.Argument(metavar="FILE", help="A JSON file.")]) -> None:
+def mapping_validate(file: MappingFile, as_json: AsJson = False) -> None:
     """Say whether the mapping in FILE is valid, without CouchDB."""
     context = _load()
-    raise typer.Exit(validate_command(file, context.mapping_id, context.readers))
+    raise typer.Exit(validate_command(file, context.mapping_id, context.readers, as_json=as_json))
 
 
 @mapping_app.command("push", epilog=EPILOG)
-def mapping_push(file: Annotated[Path, typer.Argument(metavar="FILE", help="A JSON file.")]) -> None:
-    """Write the mapping in FILE to CouchDB, if it is valid."""
-    _with_database(lambda context, database: push_command(database, file, context.mapping_id, context.readers))
+def mapping_push(
+    file: MappingFile,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say which groups would be added, changed and removed; write nothing.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write the mapping in FILE to CouchDB, if it is valid.
+
+    It replaces the whole mapping. A FILE with a `_rev` is refused where the mapping has another revision by now.
+    """
+    _with_database(
+        lambda context, database: push_command(
+            database, file, context.mapping_id, context.readers, dry_run=dry_run, as_json=as_json
+        )
+    )
 
 
 def main() -> None:

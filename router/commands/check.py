@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from router.channels.registry import AnyKind
+from router.commands.mapping_in_force import never_written
 from router.commands.output import Exit, counted, print_json, print_table, say
 from router.couch.database import Database
 from router.couch.design import design_documents
@@ -107,8 +108,7 @@ async def _check_mapping(
 ) -> set[str]:
     document = await database.get(mapping_id)
     if document is None:
-        detail = f"there is no mapping document {mapping_id!r}; write one with `router mapping push FILE`"
-        findings.append(_wrong("mapping", "read", detail))
+        findings.append(_wrong("mapping", "read", never_written(mapping_id)))
         return set()
     try:
         mapping = read_mapping(document, readers)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from router.commands.mapping import in_force_despite
+from router.commands.mapping_in_force import find_mapping, never_written
 from router.commands.output import BadArgument, Exit, complain, counted, print_json, print_table, say, shortened, warn
 from router.couch.answers import object_of
 from router.couch.catalogue_store import LAST_GOOD
@@ -19,7 +19,7 @@ from router.documents.problems import InvalidDocumentError, Problem
 from router.documents.timestamps import to_text, utc_now
 from router.routing.catalogue import NO_CATALOGUE, Catalogue, read_catalogue
 from router.routing.choice import Held, Topic
-from router.routing.mapping import Mapping, Reader, read_mapping
+from router.routing.mapping import Mapping, Reader
 from router.routing.person import PersonKey
 from router.routing.plan import Plan, Planned, Stopped, Unreadable, plan
 from router.routing.resolve import Resolution, resolve
@@ -64,8 +64,9 @@ async def route_command(
 ) -> Exit:
     """Show whom `names` lead to, and what users' preferences make of a message that is `about` this.
 
-    By the mapping and the catalogue in force, where the documents are invalid. FAILED where somebody cannot be reached; that
-    users do not want it is no failure. May raise any CouchError; BadArgument for a name or an expectation that is none.
+    By the mapping and the catalogue in force, where the documents are invalid or gone. FAILED where somebody cannot be
+    reached; that users do not want it is no failure. May raise any CouchError; BadArgument for a name or an expectation that
+    is none.
     """
     expected = read_expectation(expect) if expect is not None else None
     for name in names:
@@ -110,20 +111,10 @@ async def _mapping(
     database: Database, mapping_id: str, readers: dict[str, Reader], *, is_needed: bool
 ) -> tuple[Mapping | None, list[Problem]]:
     """The mapping in force, and what is odd about it. Raises _NothingToGoByError where it `is_needed`."""
-    document = await database.get(mapping_id)
-    if document is None:
-        if is_needed:
-            raise _NothingToGoByError(
-                [f"there is no mapping document {mapping_id!r}; write one with `router mapping push FILE`"]
-            )
-        return None, []
-    try:
-        return read_mapping(document, readers), []
-    except InvalidDocumentError as error:
-        last, problems = await in_force_despite(error.problems, database, mapping_id, readers)
-    if last is None and is_needed:
-        raise _NothingToGoByError([str(problem) for problem in problems])
-    return last, problems
+    found = await find_mapping(database, mapping_id, readers)
+    if found.mapping is None and is_needed:
+        raise _NothingToGoByError([str(problem) for problem in found.problems] or [never_written(mapping_id)])
+    return found.mapping, found.problems
 
 
 async def _catalogue(

@@ -8,7 +8,7 @@ import pytest
 
 from router.channels.registry import kinds
 from router.commands.check import check_command
-from router.commands.mapping import changes
+from router.commands.mapping_changes import changes_between
 from router.commands.mapping_file import read_file
 from router.commands.output import PIPED_WIDTH, BadArgument, counted, print_table, shortened
 from router.commands.route import Answer
@@ -43,7 +43,7 @@ from tests.routing.making import READERS, mapping_of
     ],
 )
 def test_changes_are_named(before: JsonValue, after: JsonValue, lines: list[str]) -> None:
-    assert changes(before, after) == lines
+    assert changes_between(before, after).lines == lines
 
 
 @pytest.mark.parametrize(
