@@ -127,7 +127,7 @@ class Engine:
             stack.push_async_callback(channel.close)
             channels.append(OpenChannel(name, channel, section, kind.tells_repeats, kind.is_recorded_first))
         lacking = sorted(name for name, reader in self._readers.items() if reader.missing is not None)
-        log.info("channels", open=sorted(self._kinds.keys() - set(lacking)), not_configured=lacking)
+        log.info("channels", ready=sorted(self._kinds.keys() - set(lacking)), not_configured=lacking)
         return channels
 
     def _channels_in_doubt(self) -> frozenset[str]:

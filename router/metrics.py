@@ -105,6 +105,7 @@ class Metrics:
             "breaker_openings", "How often a host's breaker opened.", "channel", "host"
         )
         self._breakers: dict[str, dict[str, BreakerState]] = {}
+        self._breaker_reasons: dict[str, dict[str, str]] = {}
         self._gauges = _Gauges()
         self.registry.register(self._gauges)
 
@@ -143,8 +144,9 @@ class Metrics:
         merged."""
         self._conflicts.inc(count)
 
-    def breaker(self, channel: str, host: str, state: BreakerState) -> None:
-        """The breaker of `host` (empty for a channel's only one) is in this state now. To be called when it changes."""
+    def breaker(self, channel: str, host: str, state: BreakerState, reason: str | None = None) -> None:
+        """The breaker of `host` (empty for a channel's only one) is in this state now, and why it opened. To be called when
+        it changes."""
         channel = channel if channel in self._channels else UNKNOWN
         hosts = self._breakers.setdefault(channel, {})
         host = host or ONLY_HOST
@@ -154,10 +156,19 @@ class Metrics:
         openings = self._breaker_openings.labels(channel, host)
         if state == "open" and before in (None, "closed"):
             openings.inc()
+        reasons = self._breaker_reasons.setdefault(channel, {})
+        if reason is not None or state == "closed":
+            reasons.pop(host, None)
+        if reason is not None:
+            reasons[host] = reason  # The newest one stands last.
 
     def breakers(self, channel: str) -> dict[str, BreakerState]:
         """The state of each breaker of a channel that has been told of, by host."""
         return dict(self._breakers.get(channel, {}))
+
+    def breaker_reason(self, channel: str) -> str | None:
+        """Why the breaker of the channel that opened last did; None while all are closed."""
+        return next(reversed(self._breaker_reasons.get(channel, {}).values()), None)
 
     # --- what is read when somebody asks
 

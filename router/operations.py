@@ -123,6 +123,7 @@ class Operations:
             room=0 if lane is None else lane.room,
             paused_seconds=0.0 if lane is None else lane.paused_seconds,
             breakers=self._metrics.breakers(name),
+            trouble=self._metrics.breaker_reason(name),
         )
 
     def _feed(self, engine: Engine, lag_documents: int | None) -> FeedSnapshot:

@@ -100,6 +100,22 @@ def test_breakers() -> None:
     assert value(metrics, "breaker_openings_total", channel="email", host="default") == 2
 
 
+def test_why_a_breaker_is_not_closed() -> None:
+    metrics = Metrics(CHANNELS)
+    assert metrics.breaker_reason("email") is None
+    metrics.breaker("email", "one", "open", "refused")
+    metrics.breaker("email", "two", "open", "no such host")
+    assert metrics.breaker_reason("email") == "no such host"
+    metrics.breaker("email", "one", "half_open")
+    metrics.breaker("email", "one", "open", "still refused")
+    metrics.breaker("email", "one", "half_open")
+    assert metrics.breaker_reason("email") == "still refused"
+    metrics.breaker("email", "one", "closed")
+    assert metrics.breaker_reason("email") == "no such host"
+    metrics.breaker("email", "two", "closed")
+    assert metrics.breaker_reason("email") is None
+
+
 def test_hosts_are_bounded() -> None:
     metrics = Metrics(CHANNELS)
     for number in range(MOST_HOSTS + 50):

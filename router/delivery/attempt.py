@@ -182,9 +182,9 @@ class Attempts:
         before = self._throttle.breaker_state(host)
         open_seconds = self._throttle.learn(target, host, outcome, begun, self._now())
         state = self._throttle.breaker_state(host)
+        reason = outcome.reason if isinstance(outcome, Retry | Uncertain) else None
         if open_seconds is not None:
             say = log.warning if before == "closed" else log.info
-            reason = outcome.reason if isinstance(outcome, Retry | Uncertain) else None
             say(
                 "the host does not work; it is left alone for a while",
                 channel=self._name,
@@ -195,7 +195,7 @@ class Attempts:
         elif before != "closed" and state == "closed":
             log.info("the host works again", channel=self._name, host=host or None)
         if open_seconds is not None or before != state:
-            self._metrics.breaker(self._name, host, state)
+            self._metrics.breaker(self._name, host, state, reason if state == "open" else None)
             self.on_breaker()
 
     async def _send(self, job: Job) -> Outcome:

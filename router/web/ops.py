@@ -79,8 +79,8 @@ def _reasons(snapshot: Snapshot) -> Iterator[str]:
 
 def _channel(channel: ChannelSnapshot) -> JsonObject:
     return {
-        "state": "open" if channel.not_configured is None else "not configured",
-        "reason": channel.not_configured,
+        "state": channel.state,
+        "reason": channel.not_configured or channel.trouble,
         "depth": channel.depth,
         "room": channel.room,
         "paused_seconds": channel.paused_seconds,

@@ -11,6 +11,8 @@ ROLES: tuple[Role, ...] = ("starting", "standby", "active", "stopping")
 BreakerState = Literal["closed", "open", "half_open"]
 BREAKER_STATES: tuple[BreakerState, ...] = ("closed", "open", "half_open")
 
+ChannelState = Literal["ready", "troubled", "not configured"]
+
 MappingState = Literal["OK", "INVALID", "MISSING"]
 """The mapping document as it stands in CouchDB; whatever it is, the last good one is in force."""
 MAPPING_STATES: tuple[MappingState, ...] = ("OK", "INVALID", "MISSING")
@@ -21,15 +23,24 @@ class ChannelSnapshot:
     """One channel and its lane."""
 
     not_configured: str | None = None
-    """None when the channel is open; else one sentence that names the variables to set."""
+    """None when the channel has what it needs; else one sentence that names the variables to set."""
     depth: int = 0
     """Deliveries in the lane's window."""
     room: int = 0
-    """How many more fit."""
+    """How many more it takes in now: no more than are needed to try whether its hosts work, while none of them does."""
     paused_seconds: float = 0.0
     """For how long the whole channel still waits, by its rate or because the other side asked for it; 0 when it does not."""
     breakers: Mapping[str, BreakerState] = field(default_factory=dict)
     """The state of each host's breaker, by host; a host that never failed may be missing."""
+    trouble: str | None = None
+    """What the last attempt said that opened a breaker which is not closed yet; None while all are closed."""
+
+    @property
+    def state(self) -> ChannelState:
+        """In a word. `troubled` while a breaker is not closed."""
+        if self.not_configured is not None:
+            return "not configured"
+        return "troubled" if any(state != "closed" for state in self.breakers.values()) else "ready"
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,8 +56,13 @@ def test_what_is_shown_of_the_rest() -> None:
     body = readiness(
         active(
             slack=ChannelSnapshot(
-                depth=3, room=7, paused_seconds=1.5, breakers={"hooks.slack.com": "open"}, not_configured=None
+                depth=3,
+                room=7,
+                paused_seconds=1.5,
+                breakers={"hooks.slack.com": "open", "slack.com": "closed"},
+                trouble="no connection",
             ),
+            email=ChannelSnapshot(depth=0, room=750, breakers={"default": "closed"}),
             sphinx=ChannelSnapshot("set ROUTER_SPHINX__URL"),
         )
     )
@@ -66,12 +71,20 @@ def test_what_is_shown_of_the_rest() -> None:
     assert body["feed"] == {"connected": True, "lag_documents": 0, "silent_seconds": 3.0}
     assert body["channels"] == {
         "slack": {
-            "state": "open",
-            "reason": None,
+            "state": "troubled",
+            "reason": "no connection",
             "depth": 3,
             "room": 7,
             "paused_seconds": 1.5,
-            "breakers": {"hooks.slack.com": "open"},
+            "breakers": {"hooks.slack.com": "open", "slack.com": "closed"},
+        },
+        "email": {
+            "state": "ready",
+            "reason": None,
+            "depth": 0,
+            "room": 750,
+            "paused_seconds": 0.0,
+            "breakers": {"default": "closed"},
         },
         "sphinx": {
             "state": "not configured",

@@ -9,10 +9,12 @@ from pathlib import Path
 from socket import create_server
 
 import pytest
+from structlog.testing import capture_logs
 
 from router.channels.base import Retry
 from router.channels.registry import AnyKind
 from router.couch.database import Database
+from router.documents.json_types import JsonObject, JsonValue
 from router.settings import BreakerSettings, ChannelSettings, CouchDBSettings, HttpSettings, LeaseSettings, Settings
 from router.web.server import CLOSING_SECONDS
 from tests.peers.postbox import Postbox, say
@@ -65,8 +67,37 @@ async def test_what_a_router_counts(
         ):
             assert f"{PREFIX}{line}" in text.splitlines()
         body = (await ask(unused_tcp_port, "/readyz")).json()
-        assert body["channels"]["postbox"]["state"] == "open"
+        assert body["channels"]["postbox"]["state"] == "ready"
         assert body["channels"]["postbox"]["breakers"] == {"default": "closed"}
+
+
+def of_postbox(body: JsonObject, key: str) -> JsonValue:
+    """What a body of `/readyz` says of the postbox; None while it says nothing."""
+    channels = body["channels"]
+    postbox = channels.get("postbox") if isinstance(channels, dict) else None
+    return postbox[key] if isinstance(postbox, dict) else None
+
+
+async def test_a_channel_whose_host_is_down_is_troubled_and_says_why_until_it_works_again(
+    couchdb_settings: CouchDBSettings, kinds: Mapping[str, AnyKind], postbox: Postbox, desk: Desk, unused_tcp_port: int
+) -> None:
+    channel = ChannelSettings(
+        retry=QUICK_RETRY, breaker=BreakerSettings(failures=1, base_seconds=0.05, max_seconds=0.1)
+    )
+    settings = settings_for(couchdb_settings, kinds, channel, http=HttpSettings(port=unused_tcp_port))
+    postbox.always = say(Retry("no connection", host_is_down=True))
+    await desk.map({"#a": {"postbox": "alice"}})
+    with capture_logs() as logs:
+        async with running(settings, kinds):
+            await desk.write("m1", "#a")
+            status, body = await ready(unused_tcp_port, lambda _, body: of_postbox(body, "state") == "troubled")
+            assert (status, body["status"]) == (200, "active")
+            assert of_postbox(body, "reason") == "no connection"
+            postbox.always = None
+            _, body = await ready(unused_tcp_port, lambda _, body: of_postbox(body, "state") == "ready")
+            assert of_postbox(body, "reason") is None
+    [told] = [entry for entry in logs if entry["event"] == "channels"]
+    assert (told["ready"], told["not_configured"]) == (["postbox"], [])
 
 
 async def test_without_couchdb_it_is_alive_and_not_ready_and_says_why(
