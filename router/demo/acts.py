@@ -38,7 +38,7 @@ async def show_demo(*, once: bool, stand_ins: Mapping[str, Sequence[str]] | None
             if once:
                 code = Exit.FAILED if ending.missing else Exit.OK
             else:
-                show.what_next(console, scene.couch, folder)
+                show.what_next(console, scene.couch, scene.router_url, folder)
                 await _stay(console, scene)
     return code
 

@@ -1,6 +1,7 @@
 """A child process of the demo: started with its log in a file, watched, and always ended."""
 
 import asyncio
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -85,11 +86,10 @@ class Child:
         return self._process.pid
 
     def check(self) -> None:
-        """Raise DemoError, with the end of its log, when it has ended by itself."""
+        """Raise DemoError, which says how and where its log is, when it has ended."""
         if self._process is not None and self._process.returncode is not None:
-            raise DemoError(
-                f"{self.name} has ended by itself with exit code {self._process.returncode}: {log_end(self.log)}"
-            )
+            # Not the log's last line: where it was killed that has nothing to do with it.
+            raise DemoError(f"{self.name} {ended(self._process.returncode)}; its log: {self.log}")
 
     async def first_line(self) -> JsonObject:
         """The JSON object in the first line of its standard output. Raises DemoError when none comes in time."""
@@ -136,6 +136,17 @@ async def run_command(
     if process.returncode != 0:
         raise DemoError(f"{name} failed with exit code {process.returncode}: {log_end(log)}")
     return output
+
+
+def ended(return_code: int) -> str:
+    """How a process ended, for a sentence about it."""
+    if return_code >= 0:
+        return f"has ended with exit code {return_code}"
+    try:
+        name = signal.Signals(-return_code).name
+    except ValueError:
+        name = "no signal that has a name"
+    return f"was killed by signal {-return_code} ({name})"
 
 
 def log_end(log: Path) -> str:

@@ -1,6 +1,7 @@
 """The environment variables that the demo's child processes get: the router's settings, and none meant for another router."""
 
 import os
+from socket import create_server
 from typing import Final
 
 from router.demo.couch_user import Couch
@@ -51,9 +52,16 @@ def router_settings(
         # A person's phone may take its time; the stand-in has its key at the second look.
         "ROUTER_SPHINX__KEY_RECHECK_SECONDS": "1",
         "ROUTER_LOG__FORMAT": "text",
-        "ROUTER_HTTP__PORT": "0",
+        "ROUTER_HTTP__PORT": str(free_port()),
         "ROUTER_GRACE_SECONDS": "3",
     }
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on at the moment."""
+    with create_server(("127.0.0.1", 0)) as found:
+        port: int = found.getsockname()[1]
+    return port
 
 
 def env_file(settings: dict[str, str]) -> str:

@@ -16,7 +16,7 @@ POLL_SECONDS: Final = 0.5
 
 
 async def show_live(console: Console, scene: Scene) -> None:
-    """Go on until cancelled. Raises DemoError when the router ends, and aiohttp.ClientError when a server does."""
+    """Go on until cancelled. Raises DemoError when the router ends or a server does not answer."""
     since, _ = await scene.couch.app.changes("now")
     naming = Naming()
     while True:

@@ -38,15 +38,18 @@ class PouchDBServer:
         port: int = 0,
         admin: str = "admin",
         password: str | None = None,
+        log: Path | None = None,
     ) -> None:
         """Without `data_folder` everything is in memory and gone at `stop`. Port 0 is a free port, kept when started again.
-        Without `password` one is made up."""
+        Without `password` one is made up. `log` is the file for what it says; by default one beside its data, which goes with
+        them."""
         self.admin = admin
         self.password = password or secrets.token_urlsafe(12)
         self._data_folder = data_folder and data_folder.resolve()
         self._install_folder = install_folder
         self._port = port
         self._state: Path | None = None
+        self._log = log and log.resolve()
         self._process: subprocess.Popen[bytes] | None = None
         self._cancelled = threading.Event()
 
@@ -81,7 +84,8 @@ class PouchDBServer:
         state = self._state_folder()
         port_file = state / "port"
         port_file.unlink(missing_ok=True)
-        with (state / "server.log").open("ab") as log:
+        said = self._log or state / "server.log"
+        with said.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own command line
                 [find_node().node, str(SERVER_SCRIPT)],
                 cwd=state,
@@ -104,9 +108,9 @@ class PouchDBServer:
         deadline = time.monotonic() + START_TIMEOUT_SECONDS
         while not port_file.exists():
             if self._process.poll() is not None or time.monotonic() > deadline or self._cancelled.is_set():
-                said = (state / "server.log").read_text(errors="replace").strip()[-1000:]
+                end = said.read_text(errors="replace").strip()[-1000:]
                 self.kill()
-                raise StartError(f"PouchDB Server did not start within {START_TIMEOUT_SECONDS:g} s; it said: {said!r}")
+                raise StartError(f"PouchDB Server did not start within {START_TIMEOUT_SECONDS:g} s; it said: {end!r}")
             time.sleep(POLL_SECONDS)
         self._port = int(port_file.read_text())
 

@@ -2,6 +2,7 @@
 
 import re
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
@@ -9,6 +10,7 @@ from urllib.parse import quote
 import aiohttp
 
 from router.demo.matrix_user import MatrixUser
+from router.demo.server import Server
 from router.demo.smtp import MailServer, ReceivedMail
 from router.documents.json_types import JsonObject, JsonValue
 
@@ -54,22 +56,27 @@ class MailRoom(MailServer):
 class Reader:
     """Looks at all four sides. Each look gives what came since the one before."""
 
-    def __init__(self, alice: MatrixUser, mail: MailRoom, slack_url: str, sphinx_url: str) -> None:
+    def __init__(
+        self, alice: MatrixUser, mail: MailRoom, slack_url: str, sphinx_url: str, servers: Mapping[str, Server]
+    ) -> None:
+        """`servers` are those that are asked, by channel."""
         self._alice = alice
         self._mail = mail
         self._since = ""
         self._direct_chats: set[str] = set()
         self._urls = {"slack": slack_url, "sphinx": sphinx_url}
         self._seen = dict.fromkeys(self._urls, 0)
+        self._servers = servers
 
     async def look(self) -> list[Arrival]:
-        """What has arrived anywhere since the last look. Raises aiohttp.ClientError, TimeoutError, MatrixRefusal."""
-        return [
-            *await self._matrix(),
-            *(mail_arrival(mail) for mail in self._mail.take()),
-            *await self._stand_in("slack"),
-            *await self._stand_in("sphinx"),
-        ]
+        """What has arrived anywhere since the last look. Raises DemoError, MatrixRefusal."""
+        with self._servers["matrix"].asked():
+            arrivals = await self._matrix()
+        arrivals += [mail_arrival(mail) for mail in self._mail.take()]
+        for channel in self._urls:
+            with self._servers[channel].asked():
+                arrivals += await self._stand_in(channel)
+        return arrivals
 
     async def _matrix(self) -> list[Arrival]:
         filters = quote(f'{{"room":{{"timeline":{{"limit":{TIMELINE_EVENTS}}}}}}}')

@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from typing import Final
 
-import aiohttp
-
 from router.commands.output import Exit, complain
 from router.demo.child import DemoError
 from router.demo.folder import is_checkout
@@ -38,9 +36,6 @@ def run_demo(*, once: bool, stand_ins: Mapping[str, Sequence[str]] | None = None
         return asyncio.run(_until_stopped(once, stand_ins))
     except (DemoError, InstallError, StartError, SynapseError, MatrixRefusal) as error:
         complain(str(error))
-    except (aiohttp.ClientError, TimeoutError) as error:
-        # The text of such an error may be empty, or name an address that says little.
-        complain(f"one of the demo's servers no longer answers ({type(error).__name__}); its log is in .local/demo")
     except OSError as error:
         complain(f"the demo cannot go on: {error}")
     return Exit.FAILED

@@ -12,7 +12,7 @@ from router.demo.child import Child
 from router.demo.couch_user import Couch
 from router.demo.environment import router_settings
 from router.demo.received import Reader
-from router.demo.start import Start
+from router.demo.start import SERVERS, Start
 from router.demo.steps import Steps
 from router.documents.json_types import JsonObject
 
@@ -34,6 +34,8 @@ class Scene:
     """The mapping document as it stands in CouchDB."""
     reader: Reader
     router: Child
+    router_url: str
+    """The address of the router's HTTP port."""
 
 
 @asynccontextmanager
@@ -42,7 +44,7 @@ async def open_scene(
 ) -> AsyncIterator[Scene]:
     """Start everything, and stop it when the block ends, whatever ends it.
 
-    Raises what the methods of `Start` do, and aiohttp.ClientError when a server dies on the way.
+    Raises what the methods of `Start` do.
     """
     async with AsyncExitStack() as stack:
         start = Start(folder, steps, stack)
@@ -51,8 +53,8 @@ async def open_scene(
                 couchdb = parts.create_task(start.couchdb())
                 matrix = parts.create_task(start.matrix())
                 mail = parts.create_task(start.mail())
-                slack = parts.create_task(start.stand_in("slack", "Slack stand-in", stand_ins["slack"]))
-                sphinx = parts.create_task(start.stand_in("sphinx", "Sphinx bot stand-in", stand_ins["sphinx"]))
+                slack = parts.create_task(start.stand_in("slack", stand_ins["slack"]))
+                sphinx = parts.create_task(start.stand_in("sphinx", stand_ins["sphinx"]))
         except BaseExceptionGroup as failures:
             # One sentence will do; the first failure ended the other parts.
             raise failures.exceptions[0] from None
@@ -72,5 +74,7 @@ async def open_scene(
         )
         mapping = await start.mapping(couch.admin, settings, story.mapping(addresses))
         router = await start.router(couch.admin, settings, str(mapping["_rev"]))
-        reader = Reader(alice, mail_room, str(slack.result()["url"]), str(sphinx.result()["url"]))
-        yield Scene(folder, couch, addresses, mapping, reader, router)
+        servers = {channel: start.asked(channel) for channel in SERVERS}
+        reader = Reader(alice, mail_room, str(slack.result()["url"]), str(sphinx.result()["url"]), servers)
+        router_url = f"http://127.0.0.1:{settings['ROUTER_HTTP__PORT']}"
+        yield Scene(folder, couch, addresses, mapping, reader, router, router_url)

@@ -161,12 +161,13 @@ def clock() -> str:
     return datetime.now().astimezone().strftime("%H:%M:%S")
 
 
-def what_next(console: Console, couch: Couch, folder: Path) -> None:
-    """How to write a message with curl, what to look at, and which commands to try."""
+def what_next(console: Console, couch: Couch, router_url: str, folder: Path) -> None:
+    """How to write a message with curl, what to look at, and which commands to try. `router_url` is the router's HTTP port."""
     content: JsonObject = {"to": GROUP, "subject": "Hello", "body": "<b>My first message</b>"}
     heading(console, "Write your own, as an app would (copy it as often as you like: each has an id of its own):")
+    # Not every date knows %N, and not every shell $RANDOM; one of them is enough for an id of its own.
     body = shlex.quote(orjson.dumps({"content": content}).decode())
-    say(console, curl_put(couch.app, f'"{couch.app.database_url}/hello-$(date +%s)"', body))
+    say(console, curl_put(couch.app, f'"{couch.app.database_url}/hello-$(date +%s%N)$RANDOM"', body))
     heading(console, "Edit the mapping, as an admin would; an edit counts at once, and a bad one changes nothing:")
     say(console, curl_get(couch.admin, f"/{MAPPING_ID}") + " > mapping.json")
     say(console, curl_put(couch.admin, f"{couch.admin.database_url}/{MAPPING_ID}", "@mapping.json"))
@@ -177,6 +178,9 @@ def what_next(console: Console, couch: Couch, folder: Path) -> None:
         curl_get(couch.app, f"/{DESIGN_ID}/_view/by_message")
         + " -G --data-urlencode 'key=\"order-42-failed\"' -d include_docs=true",
     )
+    heading(console, "Look at the router: does it do its part, what does it count?")
+    say(console, f"curl -s {router_url}/readyz")
+    say(console, f"curl -s {router_url}/metrics")
     admin = couch.server_admin
     heading(console, f"Look around as the server's admin, {admin.name} with password {admin.password}:")
     say(console, f"{login(admin)} {couch.server}/_all_dbs")
@@ -186,7 +190,7 @@ def what_next(console: Console, couch: Couch, folder: Path) -> None:
         console, f"The router's own commands: {router} with this demo's settings, {env}, which is gone when it ends:"
     )
     for command in ("check", f"route '{GROUP}'", "status order-42-failed", f"send '{GROUP}' -s Hi 'By hand' --wait"):
-        say(console, f"(set -a; . {shlex.quote(env)}; {shlex.quote(router)} {command})")
+        say(console, f"(set -a && . {shlex.quote(env)} && {shlex.quote(router)} {command})")
     heading(console, f"Logs: {os.path.relpath(folder)}/router.log, and those of the servers beside it.")
 
 

@@ -18,6 +18,7 @@ from router.demo.install import install_pouchdb
 from router.demo.matrix_user import MatrixUser
 from router.demo.pouchdb import PouchDBServer
 from router.demo.received import MailRoom
+from router.demo.server import Server
 from router.demo.steps import Steps
 from router.demo.synapse import Synapse
 from router.documents.json_types import JsonObject
@@ -25,6 +26,12 @@ from router.documents.json_types import JsonObject
 IN_FORCE_TIMEOUT_SECONDS: Final = 30.0
 """How long the router may take to put a mapping in force, its own start included."""
 POLL_SECONDS: Final = 0.05
+SERVERS: Final[Mapping[str, tuple[str, str]]] = {
+    "matrix": ("Matrix (Synapse)", "synapse/synapse.log"),
+    "slack": ("Slack stand-in", "slack.log"),
+    "sphinx": ("Sphinx bot stand-in", "sphinx.log"),
+}
+"""The servers behind the channels that are processes of their own: what they are called, and their logs."""
 
 
 class Start:
@@ -35,37 +42,45 @@ class Start:
         self._steps = steps
         self._stack = stack
 
+    def asked(self, channel: str) -> Server:
+        """The server behind a channel, as an error names it."""
+        name, log = SERVERS[channel]
+        return Server(name, self._folder / log)
+
     async def couchdb(self) -> Couch:
         """PouchDB Server, prepared by `router setup`, which also makes a user for each role.
 
         Raises InstallError, StartError, DemoError.
         """
-        with self._steps.step("CouchDB (PouchDB Server)") as tell:
+        asked = Server("CouchDB (PouchDB Server)", self._folder / "couchdb.log")
+        with self._steps.step(asked.name) as tell:
             await install_pouchdb(tell)
-            server = await self._stack.enter_async_context(PouchDBServer())
+            server = await self._stack.enter_async_context(PouchDBServer(log=asked.log))
             tell("router setup")
             users = [f"--user={role}={name}" for role, name in story.COUCH_USERS.items()]
             as_admin = couchdb_settings(server.url, server.admin, server.password)
             said = await self._router_command(as_admin, "setup", *users, "--json")
             passwords: dict[str, str] = orjson.loads(said)["passwords"]
             logins = {
-                role: CouchUser(f"{server.url}/{DATABASE}", name, passwords[name])
+                role: CouchUser(f"{server.url}/{DATABASE}", name, passwords[name], asked)
                 for role, name in story.COUCH_USERS.items()
             }
             tell(server.url)
-            server_admin = CouchUser(f"{server.url}/{DATABASE}", server.admin, server.password)
+            server_admin = CouchUser(f"{server.url}/{DATABASE}", server.admin, server.password, asked)
             return Couch(server.url, **logins, server_admin=server_admin)
 
     async def matrix(self) -> tuple[MatrixUser, MatrixUser, str]:
         """Synapse with the router's user and with alice, who invites it to her room; and that room's id.
 
-        Raises SynapseError, MatrixRefusal.
+        Raises SynapseError, MatrixRefusal, DemoError.
         """
-        with self._steps.step("Matrix (Synapse)") as tell:
+        asked = self.asked("matrix")
+        with self._steps.step(asked.name) as tell:
             synapse = await self._stack.enter_async_context(Synapse(self._folder / "synapse", on_progress=tell))
             tell("making users and a room")
-            router, alice = await synapse.register("router"), await synapse.register("alice")
-            room_id = await alice.create_room(name="Admins", invite=(router.user_id,))
+            with asked.asked():
+                router, alice = await synapse.register("router"), await synapse.register("alice")
+                room_id = await alice.create_room(name="Admins", invite=(router.user_id,))
             tell(synapse.url)
             return router, alice, room_id
 
@@ -77,11 +92,12 @@ class Start:
             tell(f"{server.host}:{server.port}")
             return server
 
-    async def stand_in(self, name: str, title: str, module: Sequence[str]) -> JsonObject:
-        """A stand-in as a process of its own, and what it says of itself. Raises DemoError."""
-        with self._steps.step(title) as tell:
+    async def stand_in(self, channel: str, module: Sequence[str]) -> JsonObject:
+        """The stand-in for a channel's other side as a process of its own, and what it says of itself. Raises DemoError."""
+        server = self.asked(channel)
+        with self._steps.step(server.name) as tell:
             child = await self._stack.enter_async_context(
-                Child(title, module, cwd=CHECKOUT, environment=clean_environment(), log=self._folder / f"{name}.log")
+                Child(server.name, module, cwd=CHECKOUT, environment=clean_environment(), log=server.log)
             )
             said = await child.first_line()
             tell(str(said["url"]))

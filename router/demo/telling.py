@@ -35,7 +35,7 @@ class Ending:
 
 
 async def tell_story(console: Console, scene: Scene) -> Ending:
-    """Play all of it, and give what came of it. Raises DemoError, and aiohttp.ClientError when a server dies."""
+    """Play all of it, and give what came of it. Raises DemoError."""
     show.heading(console, f"An app writes a message for {story.GROUP}, HTML with a link:")
     await _write(console, scene, story.ORDER)
     show.heading(console, "Another one, plain text:")

@@ -129,14 +129,21 @@ class Running:
 
     def __init__(self) -> None:
         self.process = subprocess.Popen(
-            ROUTER, cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+            ROUTER,
+            cwd=ROOT,
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         self.lines: list[str] = []
         # So that a line that never comes fails the test, and does not hang it.
         self._deadline = Timer(DEADLINE_SECONDS, self.process.kill)
         self._deadline.start()
         assert self.process.stdout is not None
-        self._output = self.process.stdout
+        assert self.process.stderr is not None
+        self._output, self._errors = self.process.stdout, self.process.stderr
 
     def read_until(self, text: str) -> str:
         """The first line from here on that has `text` in it."""
@@ -153,12 +160,20 @@ class Running:
             line = self.read_until("")
             left = {texts for texts in left if not all(text in line for text in texts)}
 
+    def complaint(self) -> str:
+        """What it says on standard error, once it has ended by itself."""
+        self._output.read()
+        said = self._errors.read()
+        assert self.process.wait(ENDED_SECONDS) == 1
+        return said
+
     def close(self) -> None:
         self._deadline.cancel()
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
         self._output.close()
+        self._errors.close()
 
 
 @pytest.fixture
@@ -191,16 +206,62 @@ def wait_until_gone(pids: set[int]) -> None:
         time.sleep(0.05)
 
 
+def commands_shown(running: Running) -> list[str]:
+    """The router's own commands, as it shows them."""
+    return [line.rstrip() for line in running.lines if line.startswith("(set -a")]
+
+
+def assert_the_router_can_be_looked_at(running: Running) -> None:
+    """Ask the addresses that it shows of the router's HTTP port."""
+    readyz, metrics = (
+        next(line.split()[-1] for line in running.lines if line.startswith("curl -s http") and line.endswith(path))
+        for path in ("/readyz\n", "/metrics\n")
+    )
+    body = httpx.get(readyz).json()
+    assert body["status"] == "active"
+    assert {body["channels"][channel]["state"] for channel in CHANNELS} == {"ready"}
+    assert "notification_router_deliveries_total" in httpx.get(metrics).text
+
+
+def pid_of(running: Running, *words: str) -> int:
+    """The child whose command line has these words."""
+    [found] = [
+        pid
+        for pid in children_of(running.process.pid)
+        if all(word in Path(f"/proc/{pid}/cmdline").read_text().split("\0") for word in words)
+    ]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("words", "says", "log"),
+    [
+        (("router", "run"), "The router was killed by signal 9 (SIGKILL)", "router.log"),
+        (("tests.peers", "slack"), "Slack stand-in no longer answers (Client", "slack.log"),
+    ],
+)
+def test_a_part_that_is_killed_is_named_and_its_log_too(
+    running: Running, words: tuple[str, ...], says: str, log: str
+) -> None:
+    running.read_until("Press Ctrl-C")
+    os.kill(pid_of(running, *words), signal.SIGKILL)
+    [sentence] = running.complaint().splitlines()
+    assert sentence.startswith(f"error: {says}")
+    path = Path(sentence.partition("; its log: ")[2])
+    assert path.name == log
+    assert path.is_file()
+
+
 def run_what_it_says(running: Running) -> Path:
     """Run the commands that it shows, where it was started; the settings file that they use."""
-    commands = [line.rstrip() for line in running.lines if line.startswith("(set -a; . ")]
-    assert [command.split("; ")[2].split()[1].rstrip(")") for command in commands] == [
+    commands = commands_shown(running)
+    assert [command.split(" && ")[2].split()[1].rstrip(")") for command in commands] == [
         "check",
         "route",
         "status",
         "send",
     ]
-    settings = ROOT / commands[0].split()[3].rstrip(";")
+    settings = ROOT / commands[0].split()[4]
     assert any(
         f"this demo's settings, {settings.relative_to(ROOT)}, which is gone when it ends" in line
         for line in running.lines
@@ -220,7 +281,7 @@ def test_it_goes_on_shows_what_comes_and_stops_at_ctrl_c(running: Running) -> No
     running.read_until("Press Ctrl-C")
     # The command as printed, but that the machine need not have curl.
     found = re.fullmatch(
-        r"curl -s -u (\S+):(\S+) -X PUT \"(\S+)/hello-\S+ \+%s\)\" -H '(\S+): (\S+)' -d '(.*)'\n", curl
+        r"curl -s -u (\S+):(\S+) -X PUT \"(\S+)/hello-\S+ \+%s%N\)\$RANDOM\" -H '(\S+): (\S+)' -d '(.*)'\n", curl
     )
     assert found is not None, curl
     user, password, database, header, kind, body = found.groups()
@@ -234,6 +295,8 @@ def test_it_goes_on_shows_what_comes_and_stops_at_ctrl_c(running: Running) -> No
 
     settings = run_what_it_says(running)
 
+    assert_the_router_can_be_looked_at(running)
+
     children = children_of(running.process.pid)
     assert len(children) >= 5  # the router, Synapse, PouchDB Server, two stand-ins
     running.process.send_signal(signal.SIGINT)
@@ -242,6 +305,11 @@ def test_it_goes_on_shows_what_comes_and_stops_at_ctrl_c(running: Running) -> No
     wait_until_gone(children)
     # Its logins are dead; the logs may still be of use.
     assert not settings.exists()
+    # Nor do they run on with other settings, those of a CouchDB by default.
+    for command in commands_shown(running):
+        gone = run_once("sh", "-c", command)
+        assert gone.returncode not in (0, 1, 3)
+        assert gone.stdout == ""
     assert (settings.parent / "router.log").exists()
 
 
@@ -252,7 +320,7 @@ def test_it_shows_edits_of_the_mapping_and_what_goes_nowhere(running: Running) -
     assert found is not None, admin
     user, password, database, mapping_id = found.groups()
     check = next(line for line in running.lines if "router check)" in line)
-    env = dotenv_values(ROOT / check.split()[3].rstrip(";"))
+    env = dotenv_values(ROOT / check.split()[4])
     alice = str(env["ROUTER_MATRIX__USER_ID"]).replace("@router:", "@alice:")
     with httpx.Client(base_url=database, auth=(user, password)) as http:
 
