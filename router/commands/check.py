@@ -1,11 +1,12 @@
 """`router check`: everything that can be tried without telling anybody anything, as a table."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping as MappingOf
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from router.channels.registry import AnyKind
-from router.commands.mapping_in_force import never_written
+from router.commands.mapping_in_force import find_mapping, never_written
 from router.commands.output import Exit, counted, print_json, print_table, say
 from router.couch.database import Database
 from router.couch.design import design_documents
@@ -13,7 +14,7 @@ from router.couch.errors import CouchError
 from router.couch.mapping_store import STATUS_ID, revision_in_force
 from router.documents.problems import InvalidDocumentError, Problem
 from router.routing.catalogue import read_catalogue
-from router.routing.mapping import Reader, read_mapping
+from router.routing.mapping import Mapping, Reader
 from router.settings import CouchDBSettings, Settings
 from router.settings_loading import channel_settings
 
@@ -30,14 +31,15 @@ class Finding:
     part: str
     what: str
     state: str
-    """`ok`, `wrong`, or `off` for a channel of which nothing is set and that the mapping does not use."""
+    """`ok`; `odd` for what makes the rest no worse; `wrong`; or `off` for a channel of which nothing is set and that the mapping
+    does not use."""
     detail: str
 
 
 async def check_command(
-    settings: Settings, kinds: Mapping[str, AnyKind], readers: dict[str, Reader], *, as_json: bool
+    settings: Settings, kinds: MappingOf[str, AnyKind], readers: dict[str, Reader], *, as_json: bool
 ) -> Exit:
-    """Check settings, CouchDB, the mapping and each channel; FAILED if anything is wrong."""
+    """Check settings, CouchDB, the mapping and each channel; FAILED if anything is wrong, not if it is odd."""
     findings = [Finding("settings", "read", "ok", "all variables are understood")]
     used, about_couchdb = await _check_couchdb(settings, readers)
     findings += about_couchdb
@@ -52,8 +54,11 @@ async def check_command(
     else:
         print_table(("part", "check", "state", "detail"), [(f.part, f.what, f.state, f.detail) for f in findings])
     wrong = sum(finding.state == "wrong" for finding in findings)
+    odd = sum(finding.state == "odd" for finding in findings)
     if wrong and not as_json:
         say(f"{wrong} of {len(findings)} checks found something wrong")
+    if odd and not as_json:
+        say(f"{odd} of {len(findings)} checks found something odd, which stops nothing else")
     return Exit.FAILED if wrong else Exit.OK
 
 
@@ -106,27 +111,38 @@ async def _check_designs(database: Database, settings: CouchDBSettings) -> list[
 async def _check_mapping(
     database: Database, mapping_id: str, readers: dict[str, Reader], findings: list[Finding]
 ) -> set[str]:
-    document = await database.get(mapping_id)
-    if document is None:
+    found = await find_mapping(database, mapping_id, readers)
+    document, mapping = found.document, found.mapping
+    if mapping is not None and not found.problems:
+        read = f"{mapping_id}, revision {mapping.rev}, {counted(len(mapping.groups), 'group')}"
+        findings.append(_ok("mapping", "read", read))
+        findings += _listed(mapping.warnings, "odd")
+    elif document is None:
         findings.append(_wrong("mapping", "read", never_written(mapping_id)))
-        return set()
+    else:
+        # The last one says which mapping is in force instead, which has a row of its own.
+        problems = found.problems[:-1]
+        read = f"{mapping_id}, revision {document['_rev']}, is invalid: {counted(len(problems), 'problem')}"
+        findings.append(_wrong("mapping", "read", read))
+        findings += _listed(problems, "wrong")
+    findings += await _check_in_force(database, mapping, is_expected=not found.problems)
+    # What is in force is what is sent by.
+    return {target.channel for group in mapping.groups.values() for target in group.targets} if mapping else set()
+
+
+async def _check_in_force(database: Database, mapping: Mapping | None, *, is_expected: bool) -> list[Finding]:
+    """The revision in force, as the router says; `mapping` is the one that should be, the document's where that `is_expected`."""
     try:
-        mapping = read_mapping(document, readers)
-    except InvalidDocumentError as error:
-        findings += _listed(error.problems)
-        try:
-            in_force = revision_in_force(await database.get(STATUS_ID))
-        except ValueError as damage:
-            findings.append(_wrong("mapping", "in force", str(damage)))
-        else:
-            if in_force is not None:
-                findings.append(_ok("mapping", "in force", f"the last good one, revision {in_force}"))
-        return set()
-    findings.append(
-        _ok("mapping", "read", f"{mapping_id}, revision {mapping.rev}, {counted(len(mapping.groups), 'group')}")
-    )
-    findings += _listed(mapping.warnings)
-    return {target.channel for group in mapping.groups.values() for target in group.targets}
+        rev = revision_in_force(await database.get(STATUS_ID))
+    except ValueError as damage:
+        return [_wrong("mapping", "in force", str(damage))]
+    if rev is None:
+        return [Finding("mapping", "in force", "off", "none, says the router, or it has never run")] if mapping else []
+    if not is_expected:
+        return [_ok("mapping", "in force", f"the last good one, revision {rev}")]
+    if mapping is not None and mapping.rev != rev:
+        return [Finding("mapping", "in force", "odd", f"revision {rev}, not the newest: is the router running?")]
+    return [_ok("mapping", "in force", f"revision {rev}")]
 
 
 async def _check_catalogue(database: Database, catalogue_id: str, channels: frozenset[str]) -> list[Finding]:
@@ -138,16 +154,16 @@ async def _check_catalogue(database: Database, catalogue_id: str, channels: froz
     try:
         catalogue = read_catalogue(document, channels)
     except InvalidDocumentError as error:
-        return _listed(error.problems, "catalogue")
+        return _listed(error.problems, "wrong", "catalogue")
     detail = f"{catalogue_id}, revision {catalogue.rev}, {counted(len(catalogue.groups), 'notification group')}"
-    return [_ok("catalogue", "read", detail), *_listed(catalogue.warnings, "catalogue")]
+    return [_ok("catalogue", "read", detail), *_listed(catalogue.warnings, "odd", "catalogue")]
 
 
-def _listed(problems: Sequence[Problem], part: str = "mapping") -> list[Finding]:
-    found = [_wrong(part, problem.path, problem.reason) for problem in problems[:MOST_LISTED]]
+def _listed(problems: Sequence[Problem], state: str, part: str = "mapping") -> list[Finding]:
+    found = [Finding(part, problem.path, state, problem.reason) for problem in problems[:MOST_LISTED]]
     more = len(problems) - MOST_LISTED
     if more > 0:
-        found.append(_wrong(part, f"and {more} more", f"the document router:{part}-status lists them"))
+        found.append(Finding(part, f"and {more} more", state, f"the document router:{part}-status lists them"))
     return found
 
 

@@ -35,6 +35,7 @@ STYLES = {
     "COMPLETE": "green",
     "ok": "green",
     "FAILED": "red",
+    "odd": "yellow",
     "wrong": "red",
     "UNROUTABLE": "red",
     "EXPIRED": "yellow",

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from router.couch.mapping_store import STATUS_ID
+from router.couch.mapping_store import LAST_GOOD, STATUS_ID
 from router.demo.smtp import MailServer
 from router.documents.json_types import JsonObject, JsonValue
 from router.settings import CouchDBSettings
 from tests.servers.couchdb import CouchServer
 from tests.service.process import command, environment, router_process
-from tests.service.running import Desk
+from tests.service.running import MAPPING_ID, Desk
 
 MAPPING: JsonObject = {
     "#admins": {"email": ["will@example.org", "ann@example.org"], "groups": "#ops"},
@@ -201,7 +201,8 @@ async def test_check_tells_right_from_wrong(env: dict[str, str], desk: Desk, mai
     good = await command(env, "check")
     assert good.code == 0, good.out
     as_json = json.loads((await command(env, "check", "--json")).out)
-    assert {row["part"] for row in as_json} == {"settings", "couchdb", "mapping", "matrix", "email", "slack", "sphinx"}
+    parts = {"settings", "couchdb", "mapping", "catalogue", "matrix", "email", "slack", "sphinx"}
+    assert {row["part"] for row in as_json} == parts
     assert {row["state"] for row in as_json} == {"ok", "off"}
 
     await desk.map({"#admins": {"email": "will@example.org", "sphinx": "02" + "ab" * 32}})
@@ -211,6 +212,49 @@ async def test_check_tells_right_from_wrong(env: dict[str, str], desk: Desk, mai
     assert "ROUTER_SPHINX__URL" in bad.out
     assert "mapping.#admins.sphinx" in bad.out
     assert "found something wrong" in bad.out
+
+
+async def test_check_tells_what_is_odd_from_what_is_wrong(env: dict[str, str], desk: Desk) -> None:
+    async def rows() -> tuple[int, list[tuple[str, str, str]]]:
+        ended = await command(env, "check", "--json")
+        found = [
+            (row["check"], row["state"], row["detail"]) for row in json.loads(ended.out) if row["part"] == "mapping"
+        ]
+        return ended.code, found
+
+    await command(env, "setup")
+    good = await desk.map({"#admins": {"email": "will@example.org", "pager": "x", "groups": "#gone"}})
+    await desk.database.put_local(LAST_GOOD, {"document": await desk.document(MAPPING_ID)})
+    status: JsonObject = {"_id": STATUS_ID, "in_force_rev": good}
+    status["_rev"] = await desk.database.put(status)
+    code, found = await rows()
+    assert code == 0
+    assert [row[:2] for row in found] == [
+        ("read", "ok"),
+        ("mapping.#admins.pager", "odd"),
+        ("mapping.#admins.groups", "odd"),
+        ("in force", "ok"),
+    ]
+    assert found[-1][2] == f"revision {good}"
+
+    bad = await desk.map({"#admins": {"email": "nobody", "pager": "x"}})
+    code, found = await rows()
+    assert code == 1
+    assert [row[:2] for row in found] == [("read", "wrong"), ("mapping.#admins.email", "wrong"), ("in force", "ok")]
+    assert found[0][2] == f"{MAPPING_ID}, revision {bad}, is invalid: 1 problem"
+    assert found[-1][2] == f"the last good one, revision {good}"
+
+    await desk.database.put({"_id": MAPPING_ID, "_rev": bad, "_deleted": True})
+    code, found = await rows()
+    assert code == 1
+    assert [row[:2] for row in found] == [("read", "wrong"), ("in force", "ok")]
+    assert found[-1][2] == f"the last good one, revision {good}"
+
+    newest = await desk.map({"#admins": {"email": "will@example.org"}})
+    code, found = await rows()
+    assert code == 0
+    assert found[0][2].startswith(f"{MAPPING_ID}, revision {newest}, ")
+    assert found[-1][1:] == ("odd", f"revision {good}, not the newest: is the router running?")
 
 
 async def test_an_id_that_no_message_can_have_is_one_sentence_and_exit_2(unused_tcp_port: int) -> None:
@@ -236,11 +280,12 @@ async def test_check_of_a_mapping_with_thousands_of_problems_can_be_read(env: di
     bad = await command(env, "check")
     assert bad.code == 1
     about = [line for line in bad.out.splitlines() if line.startswith("mapping")]
-    assert len(about) == 22
-    assert "mapping.#admins.email[19]" in about[19]
-    assert "and 2980 more" in about[20]
-    assert "`router mapping show`" in about[20]
-    assert "the last good one, revision 7-abab" in about[21]
+    assert len(about) == 23
+    assert "is invalid: 3000 problems" in about[0]
+    assert "mapping.#admins.email[19]" in about[20]
+    assert "and 2980 more" in about[21]
+    assert f"the document {STATUS_ID} lists them" in about[21]
+    assert "the last good one, revision 7-abab" in about[22]
     shown = await command(env, "mapping", "show")
     assert shown.code == 1
     assert "mapping.#admins.email[2999]" in shown.error
@@ -263,5 +308,6 @@ async def test_check_of_a_mapping_with_thousands_of_problems_can_be_read(env: di
     # Thousands of warnings, too.
     await desk.map({"#admins": {"groups": [f"#gone-{n}" for n in range(3000)]}})
     odd = await command(env, "check")
+    assert odd.code == 1  # The status document is still damaged.
     assert "and 2980 more" in odd.out
     assert len(odd.out.splitlines()) < 40
