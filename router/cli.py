@@ -272,7 +272,7 @@ def status(message_id: MessageId, as_json: AsJson = False) -> None:
 
 @app.command(epilog=EPILOG)
 def retry(message_id: MessageId, as_json: AsJson = False) -> None:
-    """Have another try made at every target that did not get the message."""
+    """Have another try made at every target that did not get the message. Retries and age count anew."""
     _with_database(
         lambda context, database: retry_command(
             database, _checked(message_id, context), context.kinds.keys(), as_json=as_json

@@ -68,7 +68,7 @@ if ! is_working; then
     "$python" -m venv "$venv"
 fi
 
-say "Installing the pinned packages into $venv (about a minute, once) …"
+say "Installing the pinned packages into $venv (one to three minutes, once) …"
 # The build backend is pinned too: older pips read the one variable for it, newer ones the other.
 PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 \
     "$venv/bin/python" -m pip install --quiet --no-input -c constraints.txt -e '.[dev]'

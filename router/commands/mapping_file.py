@@ -19,10 +19,14 @@ def read_file(path: Path, mapping_id: str) -> JsonObject:
     A file without an `_id` gets `mapping_id`.
     """
     try:
-        text = path.read_bytes()
+        # Some editors begin a file with a byte order mark, which a reader may pass over (RFC 8259 section 8.1).
+        text = path.read_text(encoding="utf-8-sig")
         value = orjson.loads(text)
     except OSError as error:
         raise BadArgument(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        where = f"byte 0x{error.object[error.start]:02x} at position {error.start}"
+        raise BadArgument(f"{path}: is not UTF-8 ({where}); save it as UTF-8") from None
     except orjson.JSONDecodeError as error:
         raise BadArgument(f"{path}: line {error.lineno}, column {error.colno}: {error.msg}") from None
     if not isinstance(value, dict):
@@ -38,7 +42,7 @@ def read_file(path: Path, mapping_id: str) -> JsonObject:
     return {"_id": mapping_id, **value}
 
 
-def _repeated_keys(text: bytes, path: Path) -> list[str]:
+def _repeated_keys(text: str, path: Path) -> list[str]:
     """The keys that stand more than once in an object of a JSON text that can be read, each once."""
     repeated: dict[str, None] = {}
 

@@ -77,7 +77,7 @@ async def _install(environment: Path, log: Path, on_progress: Progress) -> None:
             f"Python at {sys.executable} cannot make an environment for Synapse, perhaps because its venv module is missing "
             f"(on Debian: apt-get install python3-venv); what it said is in {log}."
         )
-    on_progress("installing Synapse (about half a minute, once)")
+    on_progress("installing Synapse (up to two minutes, once)")
     pip = [
         str(_python(environment)),
         "-m",

@@ -77,6 +77,28 @@ def test_a_file_keeps_its_id_and_gets_one_where_it_has_none(tmp_path: Path) -> N
     assert read_file(file, "ours")["_id"] == "ours"
 
 
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [
+        (b"\xff\xfe", "byte 0xff at position 0"),
+        (b'{"#a": {"email": "m\xfcller@example.org"}}', "byte 0xfc at position 19"),
+        (b'{"#a": "\xed\xa0\x80"}', "byte 0xed at position 8"),
+    ],
+)
+def test_a_file_that_is_not_utf_8_is_one_sentence(tmp_path: Path, content: bytes, place: str) -> None:
+    file = tmp_path / "mapping.json"
+    file.write_bytes(content)
+    with pytest.raises(BadArgument) as caught:
+        read_file(file, "ours")
+    assert str(caught.value) == f"{file}: is not UTF-8 ({place}); save it as UTF-8"
+
+
+def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "mapping.json"
+    file.write_text('{"#a": {}}', encoding="utf-8-sig")
+    assert read_file(file, "ours") == {"_id": "ours", "mapping": {"#a": {}}}
+
+
 def test_a_file_nested_too_deep_is_one_sentence(tmp_path: Path) -> None:
     file = tmp_path / "mapping.json"
     # The one is too deep for Python's parser, the other for both.

@@ -54,7 +54,7 @@ def test_everything_arrives_and_is_shown() -> None:
         "✓ Matrix (Synapse)",
         "✓ CouchDB (PouchDB Server)",
         "✓ Router",
-        '→ 403: content.to: must be the name of a group, which starts with #, not "admins"',
+        '→ 403: content.to: must be the name of a group, which starts with #, or of a user, which starts with @, not "admins"',
         "→ UNROUTABLE: content.to: the mapping has no group #shipping",
         "Matrix: the room !",
         "Email: the mailbox alice@demo.example",

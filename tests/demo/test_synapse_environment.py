@@ -64,7 +64,7 @@ async def test_it_is_installed_once_and_again_when_the_pins_change(tmp_path: Pat
     pythons = await asyncio.gather(*(install(environment, on_progress=said.append) for _ in range(3)))
     assert pythons == [environment / "bin" / "python"] * 3
     assert sorted(set(said)) == [
-        "installing Synapse (about half a minute, once)",
+        "installing Synapse (up to two minutes, once)",
         "making an environment for Synapse",
         "waiting for another process that is installing Synapse",
     ]
