@@ -118,6 +118,12 @@ async def test_mapping_validate_push_show_and_route(env: dict[str, str], tmp_pat
     assert unread.code == missing.code == 2
     assert "line 1" in unread.error
 
+    tried = await command(env, "mapping", "push", "--dry-run", "--json", str(good))
+    assert tried.code == 0, tried.error
+    assert json.loads(tried.out)["added"] == ["#admins", "#ops"]
+    assert (await command(env, "mapping", "show")).code == 1
+    valid_json = await command(env, "mapping", "validate", "--json", str(good))
+    assert json.loads(valid_json.out)["groups"] == 2
     pushed = await command(env, "mapping", "push", str(good))
     assert pushed.code == 0, pushed.error
     shown, route, as_json, right, wrong, unknown, unquoted = await asyncio.gather(
