@@ -9,6 +9,7 @@ _RANK = {
     Status.PENDING: 1,
     Status.WAITING_KEY_EXCHANGE: 1,
     Status.CANCELLED: 2,
+    Status.SUPPRESSED: 2,
     Status.EXPIRED: 3,
     Status.FAILED: 4,
     Status.UNCERTAIN: 5,
