@@ -183,6 +183,14 @@ class EmailSettings(ChannelSettings):
         None, description="Domain of the List-Id made from the group; the sender's by default."
     )
     concurrency: Count = Field(8, description="Connections kept open, one mail at a time on each.")
+    unsubscribe_url: str | None = Field(
+        None,
+        description="Address at which users reach the HTTP API, `https://notify.example.org`: mails to users then have a link to "
+        "unsubscribe.",
+    )
+    unsubscribe_secret: SecretStr | None = Field(
+        None, description="Secret of at least 32 bytes that these links are signed with; the HTTP API needs the same."
+    )
     idle_seconds: Seconds = Field(60, description="How long an unused connection is kept open.")
     connect_timeout_seconds: Seconds = Field(10, description="How long connecting and logging in may take.")
 
@@ -296,6 +304,14 @@ class ApiSettings(Section):
     max_body_bytes: Annotated[int, Field(ge=1024)] = Field(65536, description="Largest body of a request.")
     streams_per_user: Count = Field(10, description="Streams of server-sent events that one user may have open.")
     streams: Count = Field(5000, description="Streams of server-sent events that may be open in all.")
+    stream_heartbeat_seconds: Annotated[float, Field(ge=0.1, le=300, allow_inf_nan=False)] = Field(
+        15,
+        description="How often a stream shows that it lives while there is nothing to tell, so that proxies keep it open.",
+    )
+    stream_buffer: Count = Field(
+        100,
+        description="Events that wait for a slow client; with one more its stream is ended, to catch up when it reconnects.",
+    )
 
 
 class LogSettings(Section):

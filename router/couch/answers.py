@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import cast
 
+from router.couch.rows import FeedRow, row_of
 from router.documents.json_types import JsonObject, JsonValue
 
 
@@ -164,3 +165,14 @@ def changes_behind_in(answer: JsonValue) -> int | None:
     changes = object_of(answer)
     rows, pending = changes.get("results"), changes.get("pending")
     return len(rows) + pending if isinstance(rows, list) and type(pending) is int else None
+
+
+def feed_rows_of(answer: JsonValue) -> list[FeedRow]:
+    """The rows of a changes feed that was read in one. Raises GarbageError."""
+    results = object_of(answer).get("results")
+    if not isinstance(results, list):
+        raise GarbageError("a changes feed without results")
+    rows = [row_of(result) if isinstance(result, dict) else None for result in results]
+    if None in rows:
+        raise GarbageError("a changes feed with a row that has no id")
+    return [row for row in rows if row is not None]

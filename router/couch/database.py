@@ -19,6 +19,7 @@ from router.couch.answers import (
     changes_behind_in,
     counts_of,
     documents_of,
+    feed_rows_of,
     object_of,
     pages_of,
     revisions_of,
@@ -28,7 +29,8 @@ from router.couch.answers import (
     view_rows_of,
 )
 from router.couch.errors import Conflict, DatabaseMissing, Refused, ServerFault
-from router.couch.requests import BULK_DOCUMENTS, chunks, id_of, key_text, quoted_id
+from router.couch.requests import BULK_DOCUMENTS, IdRange, chunks, id_of, key_text, quoted_id
+from router.couch.rows import FeedRow
 from router.couch.session import Session
 from router.documents.json_types import JsonObject, JsonValue
 from router.settings import CouchDBSettings
@@ -396,12 +398,30 @@ class Database:
         return f"{self._remote.endpoint}/_design/{quote(design, safe='')}/_view/{quote(view, safe='')}"
 
     def changes(
-        self, params: Mapping[str, JsonValue], *, read_timeout_seconds: float
+        self, params: Mapping[str, JsonValue], *, read_timeout_seconds: float, only: IdRange | None = None
     ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
-        """Open `_changes` with these query parameters; its body is the caller's to read. See `Session.stream`."""
-        return self.session.stream(
-            f"{self._remote.endpoint}/_changes", params, read_timeout_seconds=read_timeout_seconds
-        )
+        """Open `_changes` with these query parameters, for all documents or those in `only`; its body is the caller's to read.
+        See `Session.stream`."""
+        path = f"{self._remote.endpoint}/_changes"
+        if only is None:
+            return self.session.stream(path, params, read_timeout_seconds=read_timeout_seconds)
+        params = {**params, **only.params}
+        return self.session.stream(path, params, read_timeout_seconds=read_timeout_seconds, body=only.body)
+
+    async def changes_since(self, since: JsonValue, only: IdRange, limit: int) -> list[FeedRow]:
+        """The changes of the documents in `only` behind `since`, with the documents, in the feed's order, at most `limit`.
+
+        The server looks at every change behind `since`, whichever document it is of. Raises Refused for a seq that CouchDB
+        cannot read; PouchDB Server takes anything.
+        """
+        params: JsonObject = {
+            "since": since if isinstance(since, str) else key_text(since),
+            "include_docs": True,
+            "limit": limit,
+            **only.params,
+        }
+        answer = await self.session.query(f"{self._remote.endpoint}/_changes", params, only.body)
+        return self._read(feed_rows_of, answer)
 
     async def changes_behind(self, since: JsonValue) -> int | None:
         """How many changes lie behind `since`, a seq of this database; None when `since` is, or when the server does not tell.

@@ -16,6 +16,7 @@ from router.couch.errors import CouchError, Refused, ServerFault, Unreachable
 from router.couch.feed_log import FeedLog
 from router.couch.lines import LineSplitter
 from router.couch.patience import Complaint
+from router.couch.requests import IdRange
 from router.couch.rows import BadLine, FeedRow, StopLine, parse_line
 from router.couch.session import login_of
 from router.documents.json_types import JsonValue
@@ -36,6 +37,8 @@ class FeedBatch:
     """At most MAX_BATCH_ROWS; empty when there is only something else to tell."""
     recreated: bool = False
     """The database turned out to be another one of the same name: what follows is that one, from its beginning."""
+    place_lost: bool = False
+    """The server does not know the place in the feed any more: what follows begins anew."""
     last_seq: JsonValue = None
     """A seq behind all rows so far, these included: of the server's stop line, or what "now" meant at the start."""
 
@@ -64,11 +67,12 @@ class Feed:
         identity: str | None,
         get_identity: Callable[[], Awaitable[str]],
         away: Complaint | None = None,
+        only: IdRange | None = None,
     ) -> None:
         """`since` is 0, "now", or a seq of this database. `identity` names the database that the seq is from; None to
         take the first name that `get_identity` gives. That is asked before each opening of the feed, and may raise
         CouchError, aiohttp.ClientError, OSError and TimeoutError. `away` speaks when CouchDB cannot be reached, where
-        others wait for it too. Raises BadAddress. Opens no connection yet.
+        others wait for it too. Of the documents not in `only` nothing is told. Raises BadAddress. Opens no connection yet.
         """
         self._login = login_of(couchdb)
         self._couchdb = couchdb
@@ -76,6 +80,7 @@ class Feed:
         self._since = since
         self.identity = identity
         self._get_identity = get_identity
+        self._only = only
         self._silence_seconds = SILENT_HEARTBEATS * settings.heartbeat_seconds
         self._backoff = Backoff(settings.backoff_base_seconds, settings.backoff_max_seconds)
         self._log = FeedLog(couchdb.database, away)
@@ -127,7 +132,8 @@ class Feed:
             "since": self._since if isinstance(self._since, str) else json.dumps(self._since),
         }
         try:
-            async with database.changes(params, read_timeout_seconds=self._silence_seconds) as response:
+            opening = database.changes(params, read_timeout_seconds=self._silence_seconds, only=self._only)
+            async with opening as response:
                 if response.content_type == "text/html":
                     raise self._fault("a web page in place of the changes feed: check ROUTER_COUCHDB__URL")
                 self._opened = monotonic()
@@ -142,6 +148,7 @@ class Feed:
                 raise
             self._log.unknown_place(str(error))
             self._since = 0
+            yield FeedBatch([], place_lost=True)
 
     async def _read(self, content: aiohttp.StreamReader) -> AsyncGenerator[FeedBatch, None]:
         splitter = LineSplitter(self._settings.max_row_bytes)

@@ -74,23 +74,8 @@ def parse_line(line: bytes | OversizedLine) -> Line:
         return _undecodable(line, error)
     if not isinstance(value, dict):
         return BadLine("not a changes feed: a line that is no JSON object", ends_feed=True)
-    row_id = value.get("id")
-    if isinstance(row_id, str):
-        deleted = value.get("deleted") is True
-        document = value.get("doc")
-        if deleted or not isinstance(document, dict):
-            return FeedRow(value.get("seq"), row_id, _rev(value.get("changes")), deleted, None)
-        conflicts = _texts(document.pop("_conflicts", None))
-        waiting = _waiting(document) if row_id.startswith(PREFIX) else None
-        return FeedRow(
-            seq=value.get("seq"),
-            id=row_id,
-            rev=_rev(value.get("changes")),
-            deleted=False,
-            document=None if row_id.startswith(WITHOUT_DOCUMENT) else document,
-            conflicts=conflicts,
-            waiting=waiting,
-        )
+    if (row := row_of(value)) is not None:
+        return row
     if "last_seq" in value:
         pending = value.get("pending")
         return StopLine(value["last_seq"], pending if isinstance(pending, int) else None)
@@ -98,6 +83,28 @@ def parse_line(line: bytes | OversizedLine) -> Line:
         said = shortened(value.get("reason")) or shortened(value.get("error")) or "no reason given"
         return BadLine(f"the server's own error in the middle of the feed: {said}", ends_feed=True)
     return BadLine("a line without id, last_seq and error", ends_feed=False)
+
+
+def row_of(value: JsonObject) -> FeedRow | None:
+    """The row that a feed's JSON object is, of any kind of feed; None when it has no id."""
+    row_id = value.get("id")
+    if not isinstance(row_id, str):
+        return None
+    deleted = value.get("deleted") is True
+    document = value.get("doc")
+    if deleted or not isinstance(document, dict):
+        return FeedRow(value.get("seq"), row_id, _rev(value.get("changes")), deleted, None)
+    conflicts = _texts(document.pop("_conflicts", None))
+    waiting = _waiting(document) if row_id.startswith(PREFIX) else None
+    return FeedRow(
+        seq=value.get("seq"),
+        id=row_id,
+        rev=_rev(value.get("changes")),
+        deleted=False,
+        document=None if row_id.startswith(WITHOUT_DOCUMENT) else document,
+        conflicts=conflicts,
+        waiting=waiting,
+    )
 
 
 def _rev(changes: JsonValue) -> str | None:

@@ -129,11 +129,16 @@ class Session(RemoteServer):
 
     @asynccontextmanager
     async def stream(
-        self, path: str, params: Mapping[str, JsonValue], *, read_timeout_seconds: float
+        self,
+        path: str,
+        params: Mapping[str, JsonValue],
+        *,
+        read_timeout_seconds: float,
+        body: JsonObject | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """GET `path` (quoted) and leave the body to be read from the response, which may take for ever: only opening
-        the connection and each single read have a deadline. Who reads should keep one of their own beside it: aiohttp
-        3.14 forgets its deadline after a malformed chunk.
+        """GET `path` (quoted), or POST it where there is a `body`, and leave the answer to be read from the response, which may
+        take for ever: only opening the connection and each single read have a deadline. Who reads should keep one of their own
+        beside it: aiohttp 3.14 forgets its deadline after a malformed chunk.
 
         Raises CouchError for a status that is no success, and for what breaks the connection inside the `with` block.
         """
@@ -141,13 +146,18 @@ class Session(RemoteServer):
             total=None, sock_connect=self._settings.connect_timeout_seconds, sock_read=read_timeout_seconds
         )
         try:
-            async with self._http_session.get(
-                self._url(path, params), allow_redirects=False, timeout=timeout
+            async with self._http_session.request(
+                "GET" if body is None else "POST",
+                self._url(path, params),
+                allow_redirects=False,
+                timeout=timeout,
+                data=None if body is None else encode(body),
+                headers=None if body is None else {"Content-Type": "application/json"},
             ) as response:
                 if response.status != 200:
                     async with asyncio.timeout(self._settings.request_timeout_seconds):
-                        body = await response.read()
-                    raise self._error(response, path, body)
+                        said = await response.read()
+                    raise self._error(response, path, said)
                 yield response
         except _NO_ANSWER as error:
             raise self._no_answer(error, read_timeout_seconds) from error

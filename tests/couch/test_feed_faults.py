@@ -188,7 +188,7 @@ async def test_a_seq_that_the_server_does_not_know_starts_from_the_beginning() -
         async with feed_peer(malformed, good) as peer, following(feed_of(peer, since="99-old")) as follower:
             await until(lambda: follower.ids == ["good"])
     assert peer.sinces == ["99-old", "0"]
-    assert [batch.recreated for batch in follower.batches] == [False]
+    assert [(batch.place_lost, batch.recreated) for batch in follower.batches] == [(True, False), (False, False)]
     (entry,) = loud(logs)
     assert "starts from the beginning" in entry["event"]
     assert "Malformed sequence" in entry["reason"]

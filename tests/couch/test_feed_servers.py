@@ -3,10 +3,13 @@
 import asyncio
 import random
 
+import pytest
 from structlog.testing import capture_logs
 
 from router.couch.database import Database
+from router.couch.errors import Refused
 from router.couch.feed import Feed
+from router.couch.requests import ids_beginning_with
 from router.documents.json_types import JsonObject, JsonValue
 from router.settings import CouchDBSettings
 from tests.couch.following import following, quick_settings
@@ -277,3 +280,43 @@ async def test_a_server_killed_and_started_again_loses_nothing(restartable_couch
     # None came twice: the feed went on where it was.
     assert len(follower.ids) == 150
     assert any("cannot be reached" in entry.get("reason", "") for entry in logs)
+
+
+async def test_a_feed_of_some_documents_only(couchdb_settings: CouchDBSettings, database: Database) -> None:
+    feed = Feed(
+        couchdb_settings,
+        quick_settings(),
+        since="now",
+        identity=None,
+        get_identity=database.identity,
+        only=ids_beginning_with("b:"),
+    )
+    async with following(feed) as follower:
+        await until(lambda: feed.connected)
+        await write(database, ["a:1", "b:", "b", "b:1", "b;1", "B:1", "b:é", "b:\ufff0", "c:1"])
+        await until(lambda: len(follower.rows) == 3)
+        # Heartbeats go on while what nobody asked for is written.
+        heard = follower.heard_at()
+        for turn in range(5):
+            await write(database, ids_up_to(20, f"a:{turn}"))
+        await until(lambda: follower.heard_at() > heard)
+        assert sorted(follower.ids) == ["b:1", "b:é", "b:\ufff0"]
+        assert feed.openings == 1
+        assert all(row.document for row in follower.rows)
+
+
+async def test_changes_since_a_place(
+    couchdb_settings: CouchDBSettings, couchdb_server: CouchServer, database: Database
+) -> None:
+    only = ids_beginning_with("b:")
+    await write(database, ["a:1", "b:1", "b:2"])
+    first, second = await database.changes_since(0, only, 10)
+    assert {first.id, second.id} == {"b:1", "b:2"}
+    assert first.rev is not None
+    assert first.document is not None
+    assert await database.changes_since(second.seq, only, 10) == []
+    assert [row.id for row in await database.changes_since(first.seq, only, 10)] == [second.id]
+    assert len(await database.changes_since(0, only, 1)) == 1
+    if couchdb_server.kind == "couchdb":
+        with pytest.raises(Refused):
+            await database.changes_since("99-nonsense", only, 10)

@@ -64,11 +64,11 @@ class CouchServer:
         )
 
     @contextmanager
-    def fresh_database(self) -> Iterator[str]:
-        """Make a database with a name of its own, and drop it in the end."""
+    def fresh_database(self, shards: int | None = None) -> Iterator[str]:
+        """Make a database with a name of its own, and drop it in the end. `shards` is for CouchDB; PouchDB knows of none."""
         name = f"test-{secrets.token_hex(6)}"
         with self.http() as http:
-            http.put(f"/{name}").raise_for_status()
+            http.put(f"/{name}", params={} if shards is None else {"q": shards}).raise_for_status()
             yield name
             assert http.delete(f"/{name}").status_code in (200, 202, 404)
 
