@@ -138,6 +138,10 @@ class Outgoing:
     """When the delivery was made; after a crash the same only where `ChannelKind.is_recorded_first`."""
     reference: str | None = None
     """What an earlier attempt of this delivery left behind as `Waiting.reference`."""
+    user: str | None = None
+    """Whose target it is; None for one that the mapping lists."""
+    is_mandatory: bool = False
+    """Whether the user cannot switch it off."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,4 +74,6 @@ class Job:
             message_id=self.delivery.message_id,
             routed_at=self.delivery.created_at,
             reference=self.delivery.reference,
+            user=self.delivery.user,
+            is_mandatory=self.delivery.mandatory,
         )

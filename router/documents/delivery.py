@@ -87,6 +87,9 @@ class Delivery(BaseModel):
         None, description="The name in `content.to`, of a group or a user, through which the target was reached."
     )
     user: str | None = Field(None, description="The user whose target it is; left out where the mapping lists it.")
+    mandatory: bool = Field(
+        False, description="Whether the catalogue has its event as mandatory, whatever the user wants; left out if not."
+    )
     rule: str | None = Field(
         None,
         description="The document and the place in it that stopped it (`SUPPRESSED`) or held it back: "
@@ -133,6 +136,8 @@ class Delivery(BaseModel):
                 del document[key]
         if self.priority == "normal":
             del document["priority"]
+        if not self.mandatory:
+            del document["mandatory"]
         return document
 
 

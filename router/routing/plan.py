@@ -54,6 +54,8 @@ class Plan:
     """Each target once."""
     nobody: dict[str, str]
     """Users, as `@alice`, who cannot be reached at all, and why."""
+    is_mandatory: bool = False
+    """Whether users get it whatever they want."""
 
 
 def plan(resolution: Resolution, people: People, topic: Topic, catalogue: Catalogue, now: datetime) -> Plan:
@@ -74,7 +76,8 @@ def plan(resolution: Resolution, people: People, topic: Topic, catalogue: Catalo
             nobody[USER_SIGN + one.to] = f"{person.recipient.id} has no addresses; add one"
         else:
             _add(found, _ways(person, one, topic, catalogue, now))
-    return Plan(tuple(found.values()), nobody)
+    event = catalogue.event(topic.group, topic.event)
+    return Plan(tuple(found.values()), nobody, event is not None and event.mandatory)
 
 
 def _ways(person: Person, reached: Reached, topic: Topic, catalogue: Catalogue, now: datetime) -> list[Planned]:

@@ -75,7 +75,7 @@ def route(
         )
     resolution = resolve(mapping, message.content.names if names is None else names)
     planned = plan(resolution, people, Topic.of(message.content, catalogue), catalogue, now)
-    deliveries = _deliveries(message, planned.planned, mapping, now)
+    deliveries = _deliveries(message, planned, mapping, now)
     refusal = None
     if resolution.unknown or resolution.empty or planned.nobody:
         refusal = _refusal(
@@ -99,7 +99,7 @@ def refuse(message_id: str, rev: str | None, now: datetime, code: str, reason: s
 
 
 def _deliveries(
-    message: MessageDocument, planned: Sequence[Planned], mapping: Mapping | None, now: datetime
+    message: MessageDocument, planned: Plan, mapping: Mapping | None, now: datetime
 ) -> tuple[tuple[Delivery, Target], ...]:
     """A delivery for each target. What they have in common is checked and stored once."""
     its_id = message_delivery_id(message.id)
@@ -107,7 +107,7 @@ def _deliveries(
         id=its_id,
         message_id=message.id,
         message_rev=message.rev,
-        targets=len(planned),
+        targets=len(planned.planned),
         event=message.content.event,
         priority=message.content.priority,
         status=Status.PENDING,
@@ -116,8 +116,9 @@ def _deliveries(
         updated_at=now,
         next_attempt_at=now,
         mapping_rev=mapping.rev if mapping else None,
+        mandatory=planned.is_mandatory,
     )
-    return tuple((_delivery_to(one, common), one.target) for one in planned)
+    return tuple((_delivery_to(one, common), one.target) for one in planned.planned)
 
 
 def _delivery_to(planned: Planned, common: Delivery) -> Delivery:
@@ -128,6 +129,7 @@ def _delivery_to(planned: Planned, common: Delivery) -> Delivery:
             "id": its_id,
             "group": planned.reached.group,
             "user": planned.user,
+            "mandatory": common.mandatory and planned.user is not None,
             "channel": target.channel,
             "target": target.shown,
             "uuid": delivery_uuid(its_id),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from router.channels.email.compose import Sender
 from router.channels.email.mailbox import read_address, read_domain, read_host, read_name
+from router.channels.email.unsubscribe import unsubscribe_links
 from router.settings import EmailSettings
 
 _DEFAULT_PORTS = {"tls": 465, "starttls": 587, "none": 25}
@@ -69,10 +70,11 @@ def sender_of(settings: EmailSettings) -> Sender:
         mailbox = replace(mailbox, name=read_name(settings.sender_name) or None)
     except ValueError as error:
         raise ValueError(f"ROUTER_EMAIL__SENDER_NAME {error}") from None
+    links = unsubscribe_links(settings.unsubscribe_url, settings.unsubscribe_secret)
     if settings.list_id_domain is None:
-        return Sender(mailbox, mailbox.domain)
+        return Sender(mailbox, mailbox.domain, links)
     try:
-        return Sender(mailbox, read_domain(settings.list_id_domain.strip()))
+        return Sender(mailbox, read_domain(settings.list_id_domain.strip()), links)
     except ValueError:
         raise ValueError("ROUTER_EMAIL__LIST_ID_DOMAIN must be a domain such as example.org") from None
 

@@ -10,6 +10,8 @@ from email.utils import format_datetime
 from router.channels.base import Outgoing
 from router.channels.email.headers import fixed_line, list_line, mailbox_line, text_line
 from router.channels.email.mailbox import Mailbox
+from router.channels.email.unsubscribe import UnsubscribeLinks
+from router.documents.message import USER_SIGN
 
 _SAFE_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _MAX_SLUG_CHARS = 40
@@ -22,6 +24,8 @@ class Sender:
     mailbox: Mailbox
     list_domain: str
     """The domain in List-Id, ASCII."""
+    unsubscribe: UnsubscribeLinks | None = None
+    """The links of mails to users; None where there are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +57,29 @@ def compose(outgoing: Outgoing, recipient: Mailbox, sender: Sender) -> Mail:
             # say the same to old servers, but newer ones take it as leave to deliver late or into the bulk folder.
             fixed_line("Auto-Submitted", "auto-generated"),
             fixed_line("X-Auto-Response-Suppress", "All"),
-            list_line("List-Id", outgoing.group, list_id(outgoing.group, sender.list_domain)),
+            list_line("List-Id", (name := _list_name(outgoing)), list_id(name, sender.list_domain)),
+            _unsubscribe_lines(outgoing, sender.unsubscribe),
         )
     )
     body = _multipart(rendered.parts, boundary=f"=_{outgoing.uuid.hex}")
     return Mail(sender.mailbox, recipient, head.encode() + body)
+
+
+def _list_name(outgoing: Outgoing) -> str:
+    """What the mail is one of: its group, or where it is for a user by name, what such mails are about."""
+    if not outgoing.group.startswith(USER_SIGN):
+        return outgoing.group
+    return f"#{outgoing.content.content.type or 'notifications'}"
+
+
+def _unsubscribe_lines(outgoing: Outgoing, links: UnsubscribeLinks | None) -> str:
+    link = links.link_for(outgoing) if links is not None else None
+    if link is None:
+        return ""
+    # RFC 8058 section 3.1. Both have to be under the DKIM signature, which the mail server makes.
+    return fixed_line("List-Unsubscribe", f"<{link}>") + fixed_line(
+        "List-Unsubscribe-Post", "List-Unsubscribe=One-Click"
+    )
 
 
 def list_id(group: str, domain: str) -> str:
