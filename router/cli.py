@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import json
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -144,6 +145,38 @@ def run(
     # time.
     gc.set_threshold(GARBAGE_THRESHOLD, 5, 5)
     asyncio.run(serve())
+
+
+@app.command(epilog=EPILOG)
+def serve() -> None:
+    """Serve the HTTP API, users' in-app inboxes, until stopped by SIGTERM or Ctrl-C.
+
+    A process of its own beside `router run`, and as many of them as you like: any serves any user.
+    """
+    from router.api.missing import missing
+    from router.api.serving import open_api_port, serve_api
+
+    context = _load()
+    lacking = missing(context.settings.api)
+    if lacking is not None:
+        raise BadArgument(lacking)
+    listener = open_api_port(context.settings.api)
+
+    async def run_api() -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await serve_api(context.settings, frozenset(context.kinds), listener, stop)
+
+    asyncio.run(run_api())
+
+
+@app.command(epilog=EPILOG)
+def openapi() -> None:
+    """Print the OpenAPI document of the HTTP API."""
+    from router.api.description import openapi_document
+
+    typer.echo(json.dumps(openapi_document(), indent=2, ensure_ascii=False))
 
 
 @app.command(epilog=EPILOG)

@@ -31,6 +31,8 @@ from router.delivery.unroutable import Unroutable
 from router.delivery.watermark import Watermark
 from router.documents.delivery import Delivery
 from router.documents.json_types import JsonObject
+from router.inbox.housekeeping import forget_now_and_then
+from router.inbox.retention import Retention
 from router.metrics import Metrics
 from router.routing.mapping import Mapping as RoutingMapping
 from router.routing.mapping import Reader
@@ -187,6 +189,7 @@ class Engine:
                 group.create_task(self.dispatcher.run(), name="dispatcher"),
                 group.create_task(self._mapping.run(), name="mapping status"),
                 group.create_task(self._catalogue.run(), name="catalogue status"),
+                group.create_task(forget_now_and_then(Retention(self._database, settings.inapp)), name="retention"),
                 group.create_task(unroutable.run(), name="unroutable"),
                 group.create_task(self._checkpoint_now_and_then(), name="checkpoint"),
             ]

@@ -24,6 +24,13 @@ INBOX = "inbox"
 BY_DAY = "by_day"
 """View: `[kind, day, _id]` of each notification and audit document, with its revision. It counts them too."""
 
+REPORTS_NAME = "router_reports"
+REPORTS_ID = f"_design/{REPORTS_NAME}"
+DELIVERIES = "deliveries"
+"""View: `[channel or null, status or null, created_at, _id]` of each delivery, four rows each."""
+PER_DAY = "per_day"
+"""View: `[day, channel, status, event]` of each delivery, counted."""
+
 
 @dataclass(frozen=True, slots=True)
 class Roles:
@@ -85,9 +92,21 @@ def inbox_design_document() -> JsonObject:
     )
 
 
+def reports_design_document() -> JsonObject:
+    """`_design/router_reports` as it should stand in the database, without `_rev`. Apart, as the inbox's is: only whoever asks
+    for reports pays for them."""
+    return _document(
+        REPORTS_ID,
+        views={
+            DELIVERIES: {"map": function_text(DELIVERIES)},
+            PER_DAY: {"map": function_text(PER_DAY), "reduce": "_count"},
+        },
+    )
+
+
 def design_documents(mapping_id: str, catalogue_id: str = CATALOGUE_ID, roles: Roles = ROLES) -> tuple[JsonObject, ...]:
     """All of them, as they should stand in the database."""
-    return design_document(mapping_id, catalogue_id, roles), inbox_design_document()
+    return design_document(mapping_id, catalogue_id, roles), inbox_design_document(), reports_design_document()
 
 
 def _document(design_id: str, **content: JsonValue) -> JsonObject:

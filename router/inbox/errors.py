@@ -28,6 +28,7 @@ class Code(StrEnum):
     FAILED_TO_DELETE = "failed_to_delete"
     FAILED_TO_FETCH_PREFERENCES = "failed_to_fetch_preferences"
     FAILED_TO_UPDATE_PREFERENCES = "failed_to_update_preferences"
+    FAILED_TO_FETCH_DELIVERIES = "failed_to_fetch_deliveries"
     FAILED_TO_SEND = "failed_to_send"
 
 

@@ -3,8 +3,8 @@
 import asyncio
 import errno
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -38,26 +38,32 @@ def open_port(settings: HttpSettings) -> socket.socket | None:
     """A socket that listens; None when no port is wanted. Callers wait in its queue until it is served. Raises BadPort."""
     if settings.port == 0:
         return None
-    place = f"the HTTP port {settings.port} on {settings.host}"
+    return listen(settings.host, settings.port, "ROUTER_HTTP", backlog=BACKLOG, otherwise=", or to 0 for none")
+
+
+def listen(host: str, port: int, prefix: str, *, backlog: int, otherwise: str = "") -> socket.socket:
+    """A socket that listens. `prefix` is that of the settings, for the sentence of a BadPort, which this raises; `otherwise`
+    what else the port may be set to."""
+    place = f"the HTTP port {port} on {host}"
     try:
-        found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, _, _, _, address = found[0]
-        return socket.create_server(address, family=family, backlog=BACKLOG)
+        return socket.create_server(address, family=family, backlog=backlog)
     except (socket.gaierror, UnicodeError):
         raise BadPort(
-            f"{place} cannot be opened: there is no such address; set ROUTER_HTTP__HOST to one of this machine"
+            f"{place} cannot be opened: there is no such address; set {prefix}__HOST to one of this machine"
         ) from None
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise BadPort(
-                f"{place} is taken, perhaps by another router; set ROUTER_HTTP__PORT to a free one, or to 0 for none"
+                f"{place} is taken, perhaps by another router; set {prefix}__PORT to a free one{otherwise}"
             ) from None
         if error.errno == errno.EADDRNOTAVAIL:
             raise BadPort(
-                f"{place} cannot be opened: this machine has no such address; set ROUTER_HTTP__HOST to one that it has"
+                f"{place} cannot be opened: this machine has no such address; set {prefix}__HOST to one that it has"
             ) from None
         raise BadPort(
-            f"{place} cannot be opened ({error.strerror}); set ROUTER_HTTP__HOST and ROUTER_HTTP__PORT otherwise"
+            f"{place} cannot be opened ({error.strerror}); set {prefix}__HOST and {prefix}__PORT otherwise"
         ) from None
 
 
@@ -106,33 +112,10 @@ async def _serve(
 
 def _make_server(snapshot: Callable[[], Snapshot], metrics: Metrics) -> "uvicorn.Server":
     """A server that is ready to serve, with everything imported that it needs."""
-    import uvicorn
-
     from router.web.app import make_app
+    from router.web.uvicorn_server import Limits, make_server
 
-    class Server(uvicorn.Server):
-        """Signals are the router's own business."""
-
-        @contextmanager
-        def capture_signals(self) -> Iterator[None]:
-            yield
-
-    config = uvicorn.Config(
-        make_app(snapshot, metrics),
-        http="h11",
-        ws="none",
-        lifespan="off",
-        log_config=None,  # What it has to say goes through the router's own log,
-        log_level="error",  # and that somebody sends no HTTP is not worth a line.
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        limit_concurrency=MOST_CONNECTIONS,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=LAST_ANSWERS_SECONDS,
-    )
-    config.load()
-    return Server(config)
+    return make_server(make_app(snapshot, metrics), Limits(MOST_CONNECTIONS, KEEP_ALIVE_SECONDS, LAST_ANSWERS_SECONDS))
 
 
 def _say_if_failed(task: asyncio.Task[None]) -> None:

@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from router.couch.database import Database
-from router.couch.design import DESIGN_ID, INBOX_ID, ROLES, design_document, inbox_design_document
+from router.couch.design import DESIGN_ID, INBOX_ID, REPORTS_ID, ROLES, design_documents
 from router.couch.errors import Unreachable
 from router.couch.setup import NewUser, SetupError, SetupReport, make_users, setup
 from router.documents.json_types import JsonObject
@@ -33,8 +33,9 @@ async def test_it_makes_the_database_and_the_design_documents(
     database: Database, couchdb_settings: CouchDBSettings, http: httpx.AsyncClient
 ) -> None:
     (await http.delete(f"/{couchdb_settings.database}")).raise_for_status()
-    assert await setup(database, MAPPING_ID) == SetupReport(True, (DESIGN_ID, INBOX_ID), ())
-    for design_id, wanted in ((DESIGN_ID, design_document(MAPPING_ID)), (INBOX_ID, inbox_design_document())):
+    assert await setup(database, MAPPING_ID) == SetupReport(True, (DESIGN_ID, INBOX_ID, REPORTS_ID), ())
+    for wanted in design_documents(MAPPING_ID):
+        design_id = str(wanted["_id"])
         found = (await http.get(f"/{couchdb_settings.database}/{design_id}")).json()
         assert found.pop("_rev").startswith("1-")
         assert found == wanted
@@ -47,7 +48,7 @@ async def test_again_it_changes_nothing(database: Database) -> None:
     assert await database.get(DESIGN_ID) == before
 
 
-@pytest.mark.parametrize("design_id", [DESIGN_ID, INBOX_ID])
+@pytest.mark.parametrize("design_id", [DESIGN_ID, INBOX_ID, REPORTS_ID])
 async def test_an_older_design_document_is_replaced(database: Database, design_id: str) -> None:
     await setup(database, MAPPING_ID)
     present = await database.get(design_id)
@@ -62,7 +63,7 @@ async def test_an_older_design_document_is_replaced(database: Database, design_i
 
 async def test_several_at_once_agree(database: Database) -> None:
     reports = await asyncio.gather(*(setup(database, MAPPING_ID) for _ in range(5)))
-    assert sorted(design_id for report in reports for design_id in report.written) == [DESIGN_ID, INBOX_ID]
+    assert sorted(design_id for report in reports for design_id in report.written) == [DESIGN_ID, INBOX_ID, REPORTS_ID]
 
 
 async def test_the_router_itself_may_run_it_where_all_is_there(guarded: Guarded) -> None:

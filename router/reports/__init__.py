@@ -1,0 +1,1 @@
+"""What the delivery documents say, for services and admins."""
