@@ -33,6 +33,8 @@ NAMES: Final = (
     "storm",
     "start_up",
     "memory",
+    "inbox",
+    "streams",
 )
 """The benchmarks, in the order in which they run; each is a module of that name."""
 RUNS: Final = 3

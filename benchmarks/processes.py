@@ -119,7 +119,7 @@ async def run_helper(
 
 @dataclass(slots=True)
 class RouterProcess:
-    """One running `python -m router run`."""
+    """One running `python -m router run`, or another command of its."""
 
     process: asyncio.subprocess.Process
     log: Path
@@ -155,8 +155,9 @@ class RouterProcess:
 
 
 @asynccontextmanager
-async def router(variables: Mapping[str, str], folder: Path) -> AsyncIterator[RouterProcess]:
-    """Run the router for the time of the block, its log in a file as an operator's would be; SIGTERM at the end."""
+async def router(variables: Mapping[str, str], folder: Path, command: str = "run") -> AsyncIterator[RouterProcess]:
+    """Run the router, or another of its commands, for the time of the block, its log in a file as an operator's would be;
+    SIGTERM at the end."""
     log = folder / f"router-{time.monotonic_ns()}.log"
     with log.open("wb") as output:
         started_ns = time.monotonic_ns()
@@ -164,9 +165,9 @@ async def router(variables: Mapping[str, str], folder: Path) -> AsyncIterator[Ro
             sys.executable,
             "-m",
             "router",
-            "run",
+            command,
             cwd=folder,
-            env=_environment({"ROUTER_HTTP__PORT": str(_free_port()), **variables}),
+            env=_environment({"ROUTER_HTTP__PORT": str(free_port()), **variables}),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -181,8 +182,8 @@ async def router(variables: Mapping[str, str], folder: Path) -> AsyncIterator[Ro
         await _ended(process)
 
 
-def _free_port() -> int:
-    """A port for the router's HTTP server: another router may run on this machine."""
+def free_port() -> int:
+    """A port for an HTTP server of the router's: another router may run on this machine."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port: int = taken.getsockname()[1]
     return port

@@ -9,7 +9,18 @@ import orjson
 from benchmarks.processes import CHECKOUT
 from router.documents.json_types import JsonObject
 
-ORDER: Final = ("drain", "latency", "fan_out", "many_targets", "black_hole", "storm", "start_up", "memory")
+ORDER: Final = (
+    "drain",
+    "latency",
+    "fan_out",
+    "many_targets",
+    "black_hole",
+    "storm",
+    "start_up",
+    "memory",
+    "inbox",
+    "streams",
+)
 BEGIN: Final = "<!-- bench -->"
 END: Final = "<!-- /bench -->"
 FRAME: Final = f"""# What the router does, in figures

@@ -8,6 +8,7 @@ import pytest
 from benchmarks.couchdb import CouchServer as Server
 from benchmarks.couchdb import bed
 from benchmarks.drain import drain_once
+from benchmarks.inbox import notifications
 from benchmarks.latency import waits
 from benchmarks.peer import peers
 from benchmarks.pending import left_pending
@@ -16,6 +17,8 @@ from benchmarks.traffic import CHANNELS, mapping
 from router.couch import design
 from router.documents.reading import read_delivery
 from router.documents.timestamps import utc_now
+from router.inbox.caller import Caller
+from router.inbox.service import InboxService
 from tests.servers.couchdb import CouchServer
 
 
@@ -64,3 +67,13 @@ async def test_pending_deliveries_are_such_as_the_router_reads_back(stage: Stage
         assert delivery.to_document() == row.document
         assert delivery.next_attempt_at is not None
         assert delivery.next_attempt_at > utc_now() + timedelta(minutes=59)
+
+
+async def test_the_notifications_of_an_inbox_are_such_as_its_service_shows(stage: Stage) -> None:
+    async with bed(stage.server, None, notifications("few", 10) + notifications("many", 40)) as main:
+        inbox = InboxService(main.database)
+        for user, count in (("few", 10), ("many", 40)):
+            assert await inbox.unread_count(Caller(user)) == count // 2
+            assert (await inbox.page(Caller(user))).total == count
+            seen = await inbox.page(Caller(user, frozenset({"acme", "globex"})))
+            assert 0 < seen.total < count
