@@ -41,6 +41,7 @@ STYLES = {
     "EXPIRED": "yellow",
     "UNCERTAIN": "yellow",
     "CANCELLED": "yellow",
+    "SUPPRESSED": "yellow",
     "PENDING": "cyan",
     "WAITING_KEY_EXCHANGE": "cyan",
 }

@@ -13,10 +13,16 @@ from router.demo.live import show_live
 from router.demo.scene import STAND_INS, Scene, open_scene
 from router.demo.steps import Steps, make_console
 from router.demo.telling import Ending, tell_story
+from router.demo.try_next import show_what_next
 
 WELCOME: Final = (
     "The notification router's demo: real servers on this machine (CouchDB's protocol by PouchDB Server, Matrix by Synapse, "
-    "SMTP), stand-ins for Slack and the Sphinx bot, and the router as it is run in production."
+    "SMTP), stand-ins for Slack and the Sphinx bot, and the router with its HTTP API as they are run in production."
+)
+
+ALL_WELL: Final = (
+    "✓ Every delivery is COMPLETE, and was seen on the other side; "
+    "only the mail that Alice does not want is SUPPRESSED, as it should be."
 )
 
 
@@ -38,7 +44,7 @@ async def show_demo(*, once: bool, stand_ins: Mapping[str, Sequence[str]] | None
             if once:
                 code = Exit.FAILED if ending.missing else Exit.OK
             else:
-                show.what_next(console, scene.couch, scene.router_url, folder)
+                show_what_next(console, scene)
                 await _stay(console, scene)
     return code
 
@@ -60,4 +66,4 @@ def _show_ending(console: Console, ending: Ending) -> None:
     if ending.missing:
         show.problems(console, ending.missing)
     else:
-        show.say(console, "✓ Every delivery is COMPLETE, and was seen on the other side.", "green")
+        show.say(console, ALL_WELL, "green")

@@ -19,6 +19,8 @@ COMMAND_TIMEOUT_SECONDS: Final = 60.0
 """How long a command of the router that ends by itself may take."""
 STOP_TIMEOUT_SECONDS: Final = 15.0
 """How long a child may take to end after SIGTERM before it is killed."""
+NOTICED_SECONDS: Final = 1.0
+"""How long after a child's end it may take until that is noticed."""
 SHOWN_LOG_CHARS: Final = 400
 """How much of a log's end an error shows."""
 
@@ -90,6 +92,14 @@ class Child:
         if self._process is not None and self._process.returncode is not None:
             # Not the log's last line: where it was killed that has nothing to do with it.
             raise DemoError(f"{self.name} {ended(self._process.returncode)}; its log: {self.log}")
+
+    async def check_after_silence(self) -> None:
+        """`check`, for whoever has just got no answer of it: that comes to light a moment before its end does."""
+        if self._process is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(NOTICED_SECONDS):
+                    await self._process.wait()
+        self.check()
 
     async def first_line(self) -> JsonObject:
         """The JSON object in the first line of its standard output. Raises DemoError when none comes in time."""

@@ -12,6 +12,8 @@ from router.documents.delivery import PREFIX, Delivery
 from router.documents.json_types import JsonObject, JsonValue
 
 REQUEST_TIMEOUT_SECONDS: Final = 15.0
+CREATED: Final = (201, 202)
+"""How CouchDB answers when it has taken a document."""
 
 
 @dataclass(frozen=True)

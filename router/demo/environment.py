@@ -1,6 +1,8 @@
 """The environment variables that the demo's child processes get: the router's settings, and none meant for another router."""
 
 import os
+import secrets
+from contextlib import ExitStack
 from socket import create_server
 from typing import Final
 
@@ -11,6 +13,7 @@ from router.settings import PREFIX
 
 DATABASE: Final = "notifications"
 MAPPING_ID: Final = "ccs.notifications"
+CATALOGUE_ID: Final = "notifications"
 SENDER: Final = "router@demo.example"
 
 
@@ -26,6 +29,7 @@ def couchdb_settings(server: str, user: str, password: str) -> dict[str, str]:
         "ROUTER_COUCHDB__URL": server,
         "ROUTER_COUCHDB__DATABASE": DATABASE,
         "ROUTER_COUCHDB__MAPPING_ID": MAPPING_ID,
+        "ROUTER_COUCHDB__CATALOGUE_ID": CATALOGUE_ID,
         "ROUTER_COUCHDB__USERNAME": user,
         "ROUTER_COUCHDB__PASSWORD": password,
     }
@@ -34,8 +38,9 @@ def couchdb_settings(server: str, user: str, password: str) -> dict[str, str]:
 def router_settings(
     couch: Couch, user: MatrixUser, smtp: tuple[str, int], slack: JsonObject, sphinx: JsonObject
 ) -> dict[str, str]:
-    """All settings of the demo's router. `slack` and `sphinx` are what the stand-ins say of themselves."""
+    """All settings of the demo's router and its HTTP API. `slack` and `sphinx` are what the stand-ins say of themselves."""
     host, port = smtp
+    http_port, api_port = free_ports(2)
     return couchdb_settings(couch.server, couch.router.name, couch.router.password) | {
         "ROUTER_MATRIX__HOMESERVER": user.homeserver,
         "ROUTER_MATRIX__USER_ID": user.user_id,
@@ -52,16 +57,19 @@ def router_settings(
         # A person's phone may take its time; the stand-in has its key at the second look.
         "ROUTER_SPHINX__KEY_RECHECK_SECONDS": "1",
         "ROUTER_LOG__FORMAT": "text",
-        "ROUTER_HTTP__PORT": str(free_port()),
+        "ROUTER_HTTP__PORT": str(http_port),
+        "ROUTER_API__PORT": str(api_port),
+        "ROUTER_API__JWT_SECRET": secrets.token_urlsafe(32),
+        "ROUTER_API__API_KEYS": secrets.token_urlsafe(24),
         "ROUTER_GRACE_SECONDS": "3",
     }
 
 
-def free_port() -> int:
-    """A port of this machine that nobody listens on at the moment."""
-    with create_server(("127.0.0.1", 0)) as found:
-        port: int = found.getsockname()[1]
-    return port
+def free_ports(count: int) -> list[int]:
+    """Different ports of this machine that nobody listens on at the moment."""
+    with ExitStack() as stack:
+        found = [stack.enter_context(create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [int(server.getsockname()[1]) for server in found]
 
 
 def env_file(settings: dict[str, str]) -> str:

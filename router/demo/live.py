@@ -16,7 +16,7 @@ POLL_SECONDS: Final = 0.5
 
 
 async def show_live(console: Console, scene: Scene) -> None:
-    """Go on until cancelled. Raises DemoError when the router ends or a server does not answer."""
+    """Go on until cancelled. Raises DemoError when the router or its API ends or a server does not answer."""
     since, _ = await scene.couch.app.changes("now")
     naming = Naming()
     while True:
@@ -31,5 +31,5 @@ async def show_live(console: Console, scene: Scene) -> None:
             show.arrived(console, arrival, message_id)
         for delivery in deliveries:
             show.changed(console, delivery)
-        scene.router.check()
+        scene.check()
         await asyncio.sleep(POLL_SECONDS)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-from router.demo.received import Arrival
+from router.demo.arrival import Arrival
 from router.documents.delivery import Delivery
 
 PATIENCE_SECONDS: Final = 3.0

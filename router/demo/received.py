@@ -1,14 +1,15 @@
-"""Reads back what really arrived: the rooms as alice sees them, the mailboxes, and what the stand-ins were sent."""
+"""Reads back what really arrived: alice's rooms and inbox as she sees them, the mailboxes, and what the stand-ins were sent."""
 
 import re
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
 import aiohttp
 
+from router.demo.arrival import Arrival
+from router.demo.inbox import InboxReader
 from router.demo.matrix_user import MatrixUser
 from router.demo.server import Server
 from router.demo.smtp import MailServer, ReceivedMail
@@ -20,18 +21,6 @@ MAILS_KEPT: Final = 1000
 TIMELINE_EVENTS: Final = 100
 """Events of one room that one look shows at most."""
 _SLACK_LINK: Final = re.compile(r"<(?P<url>[^<>|]+)(?:\|(?P<label>[^<>]*))?>")
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A message on the other side, as its reader sees it."""
-
-    channel: str
-    target: str
-    """The room, the user whose direct chat it is, the mailbox, the Slack channel or webhook path, the pubkey."""
-    text: str
-    reference: str | None = None
-    """What tells which delivery it is, where the other side shows that: the Matrix event id, the UUID in a mail's Message-ID."""
 
 
 class MailRoom(MailServer):
@@ -54,14 +43,21 @@ class MailRoom(MailServer):
 
 
 class Reader:
-    """Looks at all four sides. Each look gives what came since the one before."""
+    """Looks at all five sides. Each look gives what came since the one before."""
 
     def __init__(
-        self, alice: MatrixUser, mail: MailRoom, slack_url: str, sphinx_url: str, servers: Mapping[str, Server]
+        self,
+        alice: MatrixUser,
+        mail: MailRoom,
+        inbox: InboxReader,
+        slack_url: str,
+        sphinx_url: str,
+        servers: Mapping[str, Server],
     ) -> None:
-        """`servers` are those that are asked, by channel."""
+        """`servers` are those of Matrix and of the stand-ins, by channel."""
         self._alice = alice
         self._mail = mail
+        self._inbox = inbox
         self._since = ""
         self._direct_chats: set[str] = set()
         self._urls = {"slack": slack_url, "sphinx": sphinx_url}
@@ -73,6 +69,7 @@ class Reader:
         with self._servers["matrix"].asked():
             arrivals = await self._matrix()
         arrivals += [mail_arrival(mail) for mail in self._mail.take()]
+        arrivals += await self._inbox.look()
         for channel in self._urls:
             with self._servers[channel].asked():
                 arrivals += await self._stand_in(channel)

@@ -1,11 +1,7 @@
-"""How the demo shows things: panels of what arrived, the table of delivery documents, what to try next, and live lines."""
+"""How the demo shows things: panels of what arrived, the table of delivery documents, and live lines."""
 
-import os
-import shlex
-import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Final
 
 import orjson
@@ -15,14 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from router.commands.output import STYLES
-from router.couch.design import DESIGN_ID
 from router.couch.live_document import State
-from router.couch.mapping_store import STATUS_ID
-from router.demo.couch_user import Couch, CouchUser
+from router.demo.arrival import Arrival
 from router.demo.environment import MAPPING_ID
-from router.demo.folder import settings_file
-from router.demo.received import Arrival, list_at
-from router.demo.story import GROUP
+from router.demo.received import list_at
 from router.documents.delivery import Delivery
 from router.documents.json_types import JsonObject, JsonValue
 from router.rendering.characters import one_line, tidy
@@ -32,6 +24,7 @@ TITLES: Final = {
     "email": "Email: the mailbox {}",
     "slack": "Slack: {}, as the stand-in for it took it",
     "sphinx": "Sphinx: {}, as the stand-in for the bot took it",
+    "inapp": "In-app: the inbox of {}, as the HTTP API gives it",
 }
 SHORT_CHARS: Final = 36
 """How much of a target fits into a line."""
@@ -159,54 +152,6 @@ def first_said(before: str, problems: Sequence[JsonValue]) -> str:
 def clock() -> str:
     """The time of day, as a live line begins."""
     return datetime.now().astimezone().strftime("%H:%M:%S")
-
-
-def what_next(console: Console, couch: Couch, router_url: str, folder: Path) -> None:
-    """How to write a message with curl, what to look at, and which commands to try. `router_url` is the router's HTTP port."""
-    content: JsonObject = {"to": GROUP, "subject": "Hello", "body": "<b>My first message</b>"}
-    heading(console, "Write your own, as an app would (copy it as often as you like: each has an id of its own):")
-    # Not every date knows %N, and not every shell $RANDOM; one of them is enough for an id of its own.
-    body = shlex.quote(orjson.dumps({"content": content}).decode())
-    say(console, curl_put(couch.app, f'"{couch.app.database_url}/hello-$(date +%s%N)$RANDOM"', body))
-    heading(console, "Edit the mapping, as an admin would; an edit counts at once, and a bad one changes nothing:")
-    say(console, curl_get(couch.admin, f"/{MAPPING_ID}") + " > mapping.json")
-    say(console, curl_put(couch.admin, f"{couch.admin.database_url}/{MAPPING_ID}", "@mapping.json"))
-    heading(console, "Look at documents: is the mapping in force, what became of a message?")
-    say(console, curl_get(couch.app, f"/{STATUS_ID}"))
-    say(
-        console,
-        curl_get(couch.app, f"/{DESIGN_ID}/_view/by_message")
-        + " -G --data-urlencode 'key=\"order-42-failed\"' -d include_docs=true",
-    )
-    heading(console, "Look at the router: does it do its part, what does it count?")
-    say(console, f"curl -s {router_url}/readyz")
-    say(console, f"curl -s {router_url}/metrics")
-    admin = couch.server_admin
-    heading(console, f"Look around as the server's admin, {admin.name} with password {admin.password}:")
-    say(console, f"{login(admin)} {couch.server}/_all_dbs")
-    router = os.path.relpath(Path(sys.executable).with_name("router"))
-    env = os.path.relpath(settings_file(folder))
-    heading(
-        console, f"The router's own commands: {router} with this demo's settings, {env}, which is gone when it ends:"
-    )
-    for command in ("check", f"route '{GROUP}'", "status order-42-failed", f"send '{GROUP}' -s Hi 'By hand' --wait"):
-        say(console, f"(set -a && . {shlex.quote(env)} && {shlex.quote(router)} {command})")
-    heading(console, f"Logs: {os.path.relpath(folder)}/router.log, and those of the servers beside it.")
-
-
-def login(user: CouchUser) -> str:
-    """The beginning of a curl command as `user`."""
-    return f"curl -s -u {shlex.quote(f'{user.name}:{user.password}')}"
-
-
-def curl_get(user: CouchUser, path: str) -> str:
-    """A curl command that reads `path` below the database."""
-    return f"{login(user)} {user.database_url}{path}"
-
-
-def curl_put(user: CouchUser, url: str, body: str) -> str:
-    """A curl command that writes `body`, or the file that it names, to `url`. Both are already as a shell reads them."""
-    return f"{login(user)} -X PUT {url} -H 'Content-Type: application/json' -d {body}"
 
 
 def problems(console: Console, sentences: Sequence[str]) -> None:

@@ -6,12 +6,14 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
+import aiohttp
 import orjson
 
 from router.couch.mapping_store import STATUS_ID
 from router.demo import story
+from router.demo.api_user import ApiUser, token_for
 from router.demo.child import Child, DemoError, log_end, run_command
-from router.demo.couch_user import Couch, CouchUser
+from router.demo.couch_user import CREATED, Couch, CouchUser
 from router.demo.environment import DATABASE, MAPPING_ID, clean_environment, couchdb_settings, env_file
 from router.demo.folder import CHECKOUT, settings_file
 from router.demo.install import install_pouchdb
@@ -25,6 +27,10 @@ from router.documents.json_types import JsonObject
 
 IN_FORCE_TIMEOUT_SECONDS: Final = 30.0
 """How long the router may take to put a mapping in force, its own start included."""
+API_TIMEOUT_SECONDS: Final = 30.0
+"""How long the HTTP API may take to answer, its own start included."""
+PROBE_TIMEOUT_SECONDS: Final = 2.0
+"""How long one look whether it answers may take."""
 POLL_SECONDS: Final = 0.05
 SERVERS: Final[Mapping[str, tuple[str, str]]] = {
     "matrix": ("Matrix (Synapse)", "synapse/synapse.log"),
@@ -117,6 +123,34 @@ class Start:
             await self._router_command(as_admin, "mapping", "push", str(path))
             return await admin.document(MAPPING_ID)
 
+    async def users(self, admin: CouchUser) -> None:
+        """The recipient document of alice, and the catalogue of what users choose among. Raises DemoError."""
+        with self._steps.step("Users") as tell:
+            for document in (story.CATALOGUE, story.RECIPIENT):
+                document_id = str(document["_id"])
+                status, answer = await admin.put(document_id, document)
+                if status not in CREATED:
+                    raise DemoError(f"CouchDB did not take {document_id}: {status} {answer.get('reason')}")
+            tell(f"documents {story.RECIPIENT['_id']}, and {story.CATALOGUE['_id']}, the catalogue")
+
+    async def api(self, settings: dict[str, str]) -> ApiUser:
+        """The HTTP API, once it answers, and alice as it knows her. Raises DemoError."""
+        with self._steps.step("HTTP API") as tell:
+            tell("router serve")
+            process = await self._stack.enter_async_context(
+                Child(
+                    "The HTTP API",
+                    ("router", "serve"),
+                    cwd=self._folder,
+                    environment=clean_environment() | settings,
+                    log=self._folder / "api.log",
+                )
+            )
+            url = f"http://127.0.0.1:{settings['ROUTER_API__PORT']}"
+            await wait_healthy(url, process)
+            tell(url)
+            return ApiUser(url, story.USER, token_for(story.USER, settings["ROUTER_API__JWT_SECRET"]), process)
+
     async def router(self, admin: CouchUser, settings: dict[str, str], rev: str) -> Child:
         """The router, once it has revision `rev` of the mapping in force. Raises DemoError."""
         with self._steps.step("Router") as tell:
@@ -158,3 +192,25 @@ async def wait_in_force(admin: CouchUser, rev: str, router: Child) -> None:
         raise DemoError(
             f"The router did not take up the mapping within {IN_FORCE_TIMEOUT_SECONDS:g} s: {log_end(router.log)}"
         ) from None
+
+
+async def wait_healthy(api_url: str, process: Child) -> None:
+    """Wait until the HTTP API answers. Raises DemoError."""
+    try:
+        async with asyncio.timeout(API_TIMEOUT_SECONDS):
+            while not await _is_healthy(api_url):
+                process.check()
+                await asyncio.sleep(POLL_SECONDS)
+    except TimeoutError:
+        raise DemoError(
+            f"{process.name} did not answer within {API_TIMEOUT_SECONDS:g} s: {log_end(process.log)}"
+        ) from None
+
+
+async def _is_healthy(api_url: str) -> bool:
+    timeout = aiohttp.ClientTimeout(total=PROBE_TIMEOUT_SECONDS)
+    try:
+        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(f"{api_url}/healthz") as answer:
+            return answer.status == 200
+    except (aiohttp.ClientError, TimeoutError):
+        return False  # It does not listen yet.

@@ -3,14 +3,19 @@
 from dataclasses import dataclass
 from typing import Final
 
-from router.demo.environment import MAPPING_ID
+from router.demo.environment import CATALOGUE_ID, MAPPING_ID
 from router.documents.delivery import Delivery, Status, message_delivery_id
 from router.documents.json_types import JsonObject
+from router.documents.preferences import preferences_id
+from router.documents.recipient import recipient_id
 
 COUCH_USERS: Final = {"app": "shop", "admin": "olivia", "router": "router"}
 """A CouchDB user for each role."""
 MAILBOX: Final = "alice@demo.example"
 GROUP: Final = "#admins"
+USER: Final = "alice"
+OWN_MAILBOX: Final = "alice@home.example"
+"""Where alice is reached as a user; MAILBOX is one of GROUP's."""
 NEW_GROUP: Final = "#shipping"
 """The group that only the edit of the mapping adds."""
 
@@ -75,13 +80,59 @@ PARCEL: Final = Message(
     "parcel-7-sent",
     {"to": NEW_GROUP, "subject": "Parcel 7 is on its way", "body": "<p>It left the house at <b>noon</b>.</p>"},
 )
+FOR_ALICE: Final = Message(
+    "order-51-failed",
+    {
+        "to": f"@{USER}",
+        "type": "orders",
+        "event": "order_failed",
+        "subject": "Order 51 failed",
+        "body": "<p>The carrier knows <b>no such street</b>.</p>",
+        "link": {"url": "https://shop.example/orders/51", "text": "Open order"},
+    },
+)
+NOT_BY_MAIL: Final = Message(
+    "backup-late",
+    {
+        "to": f"@{USER}",
+        "type": "backups",
+        "subject": "The backup was late",
+        "body": "<p>It ended at <b>06:12</b>.</p>",
+    },
+)
+"""Of the notification group that alice wants no mail about."""
 MALFORMED: Final = Message("no-such-thing", {"to": "admins", "body": "The group lacks its #."})
 """CouchDB refuses it as it is written."""
+
+RECIPIENT: Final[JsonObject] = {
+    "_id": recipient_id(USER),
+    "display_name": "Alice",
+    "addresses": {"email": OWN_MAILBOX},
+    "time_zone": "Europe/Vienna",
+}
+CATALOGUE: Final[JsonObject] = {
+    "_id": CATALOGUE_ID,
+    "channels": {"email": True, "inapp": True},
+    "groups": {
+        "orders": {"title": "Orders", "events": {"order_failed": {"title": "An order failed"}}},
+        "backups": {"title": "Backups"},
+    },
+}
+PREFERENCES: Final[JsonObject] = {"groups": {"backups": {"channels": {"email": False}}}}
+"""What alice wants, as her front end sends it."""
+_RULE: Final = f"{preferences_id(USER)} groups.backups.channels.email"
+"""What of PREFERENCES stops the mail of NOT_BY_MAIL."""
 
 UNROUTABLE_ID: Final = message_delivery_id(PARCEL.id)
 """The document that says why PARCEL went nowhere before the edit."""
 
-_PHRASES: Final = {ORDER.id: "Card declined", BACKUP.id: "1,204 files", PARCEL.id: "It left the house"}
+_PHRASES: Final = {
+    ORDER.id: "Card declined",
+    BACKUP.id: "1,204 files",
+    PARCEL.id: "It left the house",
+    FOR_ALICE.id: "no such street",
+    NOT_BY_MAIL.id: "06:12",
+}
 """What is looked for on the other side, whatever the channel made of the rest."""
 
 
@@ -109,20 +160,27 @@ def edited(document: JsonObject, addresses: Addresses) -> JsonObject:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """One message for one target: its delivery must be COMPLETE, and its phrase seen there."""
+    """One message for one target: its delivery must be COMPLETE, and its phrase seen there; or neither, where a rule stops it."""
 
     message_id: str
     channel: str
     where: str
     """The target as the other side names it (`Arrival.target`)."""
     phrase: str
+    rule: str | None = None
+    """What must stop it, where its user does not want it."""
+
+    @property
+    def status(self) -> Status:
+        """How its delivery must end."""
+        return Status.COMPLETE if self.rule is None else Status.SUPPRESSED
 
     def __str__(self) -> str:
         return f"{self.message_id} by {self.channel} to {self.where}"
 
 
 def expected(addresses: Addresses) -> tuple[Expected, ...]:
-    """All that must arrive."""
+    """All that must arrive, and what must not."""
     admins = {
         "matrix": addresses.room,
         "email": addresses.mailbox,
@@ -130,9 +188,11 @@ def expected(addresses: Addresses) -> tuple[Expected, ...]:
         "sphinx": addresses.pubkey,
     }
     shipping = {"email": "shipping@demo.example", "slack": addresses.slack_webhook_path}
-    plan = {ORDER.id: admins, BACKUP.id: admins, PARCEL.id: shipping}
+    alice = {"email": OWN_MAILBOX, "inapp": USER}
+    plan = {ORDER.id: admins, BACKUP.id: admins, PARCEL.id: shipping, FOR_ALICE.id: alice, NOT_BY_MAIL.id: alice}
+    stopped = {(NOT_BY_MAIL.id, "email"): _RULE}
     return tuple(
-        Expected(message_id, channel, where, _PHRASES[message_id])
+        Expected(message_id, channel, where, _PHRASES[message_id], stopped.get((message_id, channel)))
         for message_id, targets in plan.items()
         for channel, where in targets.items()
     )
@@ -156,7 +216,7 @@ def is_at_rest(wanted: tuple[Expected, ...], deliveries: dict[str, Delivery]) ->
 def missing(
     wanted: tuple[Expected, ...], deliveries: dict[str, Delivery], seen: dict[tuple[str, str], str]
 ) -> list[str]:
-    """A sentence for each wanted delivery that is not COMPLETE, or was not seen. Empty when all is well.
+    """A sentence for whatever is not as wanted: a delivery's end, what stopped it, what was seen. Empty when all is well.
 
     `seen` is all text that arrived, by channel and target.
     """
@@ -168,8 +228,11 @@ def missing(
         problems += [
             f"{one}: {document.status}" + (f", {document.error.reason}" if document.error else "")
             for document in documents
-            if document.status is not Status.COMPLETE
+            if (document.status, document.rule) != (one.status, one.rule)
         ]
-        if one.phrase not in seen.get((one.channel, one.where), ""):
+        is_seen = one.phrase in seen.get((one.channel, one.where), "")
+        if is_seen and one.rule is not None:
+            problems.append(f"{one}: seen on the other side, against {one.rule}")
+        elif not is_seen and one.rule is None:
             problems.append(f"{one}: not seen on the other side")
     return problems

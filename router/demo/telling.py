@@ -1,4 +1,5 @@
-"""Tells the demo's story: writes its messages as an app does, edits the mapping, and waits until all has arrived or cannot."""
+"""Tells the demo's story: writes its messages as an app does, edits the mapping, saves what a user wants, and waits until all has
+arrived or cannot."""
 
 import asyncio
 from collections import defaultdict
@@ -7,20 +8,23 @@ from typing import Final
 
 from rich.console import Console
 
-from router.demo import show, story
+from router.demo import inbox, show, story
+from router.demo.arrival import Arrival
 from router.demo.child import DemoError, log_end
+from router.demo.couch_user import CREATED
 from router.demo.environment import MAPPING_ID
-from router.demo.received import Arrival
 from router.demo.scene import Scene
 from router.demo.start import wait_in_force
 from router.documents.delivery import Delivery, Status
+from router.documents.preferences import preferences_id
 
 UNROUTABLE_TIMEOUT_SECONDS: Final = 15.0
 """How long the router may take to say that a group is unknown."""
 DELIVERY_TIMEOUT_SECONDS: Final = 30.0
 """How long the whole story's deliveries may take."""
 POLL_SECONDS: Final = 0.1
-CREATED: Final = (201, 202)
+PREFERENCES_PATH: Final = f"{inbox.PATH}/preferences"
+OK: Final = 200
 FORBIDDEN: Final = 403
 
 
@@ -49,6 +53,16 @@ async def tell_story(console: Console, scene: Scene) -> Ending:
     problems = await _write_malformed(console, scene)
     show.heading(console, f"An admin adds {story.NEW_GROUP} to the mapping; the message that waits is routed:")
     await _edit_mapping(console, scene)
+    show.heading(console, "Alice is a user: she decides how she is reached. An admin wrote down who she is:")
+    show.document(console, story.RECIPIENT)
+    show.heading(
+        console, f"She wants no mail about backups; her app's front end saves that with PUT {PREFERENCES_PATH}:"
+    )
+    await _save_preferences(console, scene)
+    show.heading(console, "An app writes to her about an order, for her mailbox and her in-app inbox:")
+    await _write(console, scene, story.FOR_ALICE)
+    show.heading(console, "And about a backup, which goes into her inbox alone:")
+    await _write(console, scene, story.NOT_BY_MAIL)
     return await _wait_for_all(scene, problems)
 
 
@@ -77,6 +91,14 @@ async def _edit_mapping(console: Console, scene: Scene) -> None:
     show.say(console, f"→ {status}, revision {answer['rev']} is in force", "green")
 
 
+async def _save_preferences(console: Console, scene: Scene) -> None:
+    show.document(console, story.PREFERENCES)
+    status, answer = await scene.api_alice.put(PREFERENCES_PATH, story.PREFERENCES)
+    if status != OK:
+        raise DemoError(f"The HTTP API did not save what Alice wants: {status} {answer.get('message')}")
+    show.say(console, f"→ {status}, kept as the document {preferences_id(story.USER)}", "green")
+
+
 async def _wait_unroutable(scene: Scene) -> Delivery:
     try:
         async with asyncio.timeout(UNROUTABLE_TIMEOUT_SECONDS):
@@ -84,7 +106,7 @@ async def _wait_unroutable(scene: Scene) -> Delivery:
                 found = (await scene.couch.app.deliveries()).get(story.UNROUTABLE_ID)
                 if found is not None and found.status is Status.UNROUTABLE:
                     return found
-                scene.router.check()
+                scene.check()
                 await asyncio.sleep(POLL_SECONDS)
     except TimeoutError:
         raise DemoError(
@@ -111,7 +133,7 @@ async def _wait_for_all(scene: Scene, problems: list[str]) -> Ending:
                 missing = story.missing(wanted, deliveries, texts)
                 if not missing or story.is_at_rest(wanted, deliveries):
                     break
-                scene.router.check()
+                scene.check()
                 await asyncio.sleep(POLL_SECONDS)
     except TimeoutError:
         problems.append(f"not all was done within {DELIVERY_TIMEOUT_SECONDS:g} s")

@@ -25,11 +25,19 @@ ENDED_SECONDS = 20.0
 
 
 CHANNELS = ("email", "matrix", "slack", "sphinx")
+"""Those of the mapping."""
+INBOX = "In-app: the inbox of alice, as the HTTP API gives it"
 
 
 def environment() -> dict[str, str]:
     # A setting meant for another router must not reach the demo's.
     return {**os.environ, "ROUTER_MATRIX__HOMESERVER": "https://matrix.example.org", "COLUMNS": "100"}
+
+
+def panels(shown: str, text: str) -> list[str]:
+    """The titles of the panels that have `text` in them."""
+    found = re.findall(r"╭─ (.*?) ─+╮\n(.*?)╰", shown, flags=re.DOTALL)
+    return [title for title, inside in found if text in inside]
 
 
 def run_once(*command: str) -> subprocess.CompletedProcess[str]:
@@ -54,15 +62,20 @@ def test_everything_arrives_and_is_shown() -> None:
         "✓ Matrix (Synapse)",
         "✓ CouchDB (PouchDB Server)",
         "✓ Router",
+        "✓ HTTP API",
         '→ 403: content.to: must be the name of a group, which starts with #, or of a user, which starts with @, not "admins"',
         "→ UNROUTABLE: content.to: the mapping has no group #shipping",
         "Matrix: the room !",
         "Email: the mailbox alice@demo.example",
+        "Email: the mailbox alice@home.example",
         "Email: the mailbox shipping@demo.example",
+        INBOX,
         "Slack: C0ADMINS01",
         "Slack: the webhook /services/T0STANDIN/…",
         "Sphinx: 02abab",
-        "✓ Every delivery is COMPLETE, and was seen on the other side.",
+        "→ 200, kept as the document preferences:alice",
+        "✓ Every delivery is COMPLETE, and was seen on the other side; only the mail that Alice does not want is "
+        "SUPPRESSED, as it should be.",
     ):
         assert text in shown
     # All channels show it as it was written, whatever it was on the wire.
@@ -71,23 +84,41 @@ def test_everything_arrives_and_is_shown() -> None:
     assert sorted((row[0], row[2]) for row in rows) == sorted(
         [(message, channel) for message in ("order-42-failed", "backup-done") for channel in CHANNELS]
         + [("parcel-7-sent", "email"), ("parcel-7-sent", "slack")]
+        + [("order-51-failed", "email"), ("order-51-failed", "inapp"), ("backup-late", "inapp")]
     )
+    [suppressed] = [line.split() for line in shown.splitlines() if " SUPPRESSED " in line]
+    assert (suppressed[0], suppressed[2], suppressed[4]) == ("backup-late", "email", "alice@home.example")
+    assert "preferences:alice" in suppressed
+    # What she wants by mail is in both places, what she does not in her inbox alone.
+    assert panels(shown, "no such street") == ["Email: the mailbox alice@home.example", INBOX]
+    assert panels(shown, "06:12") == [INBOX]
     # Piped, it is plain text: no colours, no cursor movements.
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", shown)
     assert ran.stderr == ""
 
 
-def test_what_is_refused_is_named_and_the_exit_code_says_so() -> None:
+def test_what_is_refused_or_not_shown_is_named_and_the_exit_code_says_so() -> None:
     stand_ins = {"slack": ["tests.demo.refusing_slack"], "sphinx": ["tests.peers", "sphinx"]}
-    code = f"import sys; from router.demo.run import run_demo; sys.exit(run_demo(once=True, stand_ins={stand_ins!r}))"
+    # Somebody else's token: the inbox that it opens is empty.
+    code = (
+        "import sys; from router.demo import start; from router.demo.run import run_demo;"
+        "token_for = start.token_for; start.token_for = lambda user, secret: token_for('bob', secret);"
+        f"sys.exit(run_demo(once=True, stand_ins={stand_ins!r}))"
+    )
     ran = run_once(sys.executable, "-c", code)
 
     assert ran.returncode == 1
     complaints = [line for line in ran.stdout.splitlines() if line.startswith("✗")]
-    assert len(complaints) == 4  # two messages, each of them FAILED and not seen
+    # Two messages FAILED and not seen in Slack, two not seen in the inbox; and bob's preferences are not alice's.
+    assert len(complaints) == 8
     for message in ("order-42-failed", "backup-done"):
         assert any(f"✗ {message} by slack to C0ADMINS01: FAILED" in line and "archived" in line for line in complaints)
         assert f"✗ {message} by slack to C0ADMINS01: not seen on the other side" in complaints
+    for message in ("order-51-failed", "backup-late"):
+        assert f"✗ {message} by inapp to alice: not seen on the other side" in complaints
+    unwanted = "✗ backup-late by email to alice@home.example: "
+    assert f"{unwanted}COMPLETE" in complaints
+    assert f"{unwanted}seen on the other side, against preferences:alice groups.backups.channels.email" in complaints
     assert "Every delivery is COMPLETE" not in ran.stdout
 
 
@@ -237,6 +268,7 @@ def pid_of(running: Running, *words: str) -> int:
     ("words", "says", "log"),
     [
         (("router", "run"), "The router was killed by signal 9 (SIGKILL)", "router.log"),
+        (("router", "serve"), "The HTTP API was killed by signal 9 (SIGKILL)", "api.log"),
         (("tests.peers", "slack"), "Slack stand-in no longer answers (Client", "slack.log"),
     ],
 )
@@ -258,6 +290,7 @@ def run_what_it_says(running: Running) -> Path:
     assert [command.split(" && ")[2].split()[1].rstrip(")") for command in commands] == [
         "check",
         "route",
+        "route",
         "status",
         "send",
     ]
@@ -276,29 +309,65 @@ def run_what_it_says(running: Running) -> Path:
     return settings
 
 
-def test_it_goes_on_shows_what_comes_and_stops_at_ctrl_c(running: Running) -> None:
-    curl = running.read_until("-X PUT")
-    running.read_until("Press Ctrl-C")
-    # The command as printed, but that the machine need not have curl.
+def write(curl: str, message_id: str) -> None:
+    """Run a command that it shows, but that the machine need not have curl."""
     found = re.fullmatch(
         r"curl -s -u (\S+):(\S+) -X PUT \"(\S+)/hello-\S+ \+%s%N\)\$RANDOM\" -H '(\S+): (\S+)' -d '(.*)'\n", curl
     )
     assert found is not None, curl
     user, password, database, header, kind, body = found.groups()
-    answer = httpx.put(f"{database}/hello-1", content=body, headers={header: kind}, auth=(user, password))
+    answer = httpx.put(f"{database}/{message_id}", content=body, headers={header: kind}, auth=(user, password))
     assert answer.status_code == 201
+
+
+def assert_the_inbox_is_where_it_says(address: str, front_end: str) -> None:
+    """The page's address and the front end's command lead to the same API, with the same token, and that to alice's inbox."""
+    found = re.fullmatch(
+        r"curl -s -H '(\S+): (Bearer (\S+))' ((http://127\.0\.0\.1:\d+)/v1/notifications)\n", front_end
+    )
+    assert found is not None, front_end
+    header, value, token, url, api = found.groups()
+    assert address == f"{api}/widget#token={token}\n"
+    answer = httpx.get(url, headers={header: value})
+    assert [each["title"] for each in answer.json()["notifications"]] == [
+        "Quietly",
+        "Hello Alice",
+        "The backup was late",
+        "Order 51 failed",
+    ]
+
+
+def test_it_goes_on_shows_what_comes_and_stops_at_ctrl_c(running: Running) -> None:
+    curl, to_alice = running.read_until("hello-"), running.read_until("hello-")
+    inbox, front_end = running.read_until("/widget#token="), running.read_until("Authorization: Bearer")
+    running.read_until("Press Ctrl-C")
+    write(curl, "hello-1")
     waiting = {("document  hello-1 → ", f"{channel} ", "COMPLETE") for channel in CHANNELS}
     # Matrix and mail show which message it is; of the others there is the subject.
     waiting |= {("arrived   hello-1 → ", f"{channel} ", "Hello") for channel in ("email", "matrix")}
     waiting |= {("arrived   “Hello” → ", f"{channel} ", "My first message") for channel in ("slack", "sphinx")}
     running.read_all(waiting)
 
+    write(to_alice, "hello-2")
+    write(to_alice.replace('"orders"', '"backups"').replace("Hello Alice", "Quietly"), "hello-3")
+    running.read_all(
+        {
+            ("arrived   hello-2 → email alice@home.example  Hello Alice For you\n",),
+            ("arrived   hello-2 → inapp alice  Hello Alice For you\n",),
+            ("arrived   hello-3 → inapp alice  Quietly For you\n",),
+            (
+                "document  hello-3 → email alice@home.example  SUPPRESSED  not sent, by preferences:alice groups.backups",
+            ),
+        }
+    )
+    assert_the_inbox_is_where_it_says(inbox, front_end)
+
     settings = run_what_it_says(running)
 
     assert_the_router_can_be_looked_at(running)
 
     children = children_of(running.process.pid)
-    assert len(children) >= 5  # the router, Synapse, PouchDB Server, two stand-ins
+    assert len(children) >= 6  # the router, its HTTP API, Synapse, PouchDB Server, two stand-ins
     running.process.send_signal(signal.SIGINT)
 
     assert running.process.wait(ENDED_SECONDS) == 0
@@ -356,7 +425,7 @@ def test_it_shows_edits_of_the_mapping_and_what_goes_nowhere(running: Running) -
 def test_nothing_outlives_a_demo_that_is_killed(running: Running) -> None:
     running.read_until("✓ Router")
     children = children_of(running.process.pid)
-    assert len(children) >= 5
+    assert len(children) >= 5  # the HTTP API may be on its way
 
     running.process.kill()
 

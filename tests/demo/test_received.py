@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from router.demo.arrival import Arrival
 from router.demo.naming import NAMES_KEPT, PATIENCE_SECONDS, Naming
-from router.demo.received import Arrival, mail_arrival, matrix_arrivals, read_mrkdwn, slack_arrival
+from router.demo.received import mail_arrival, matrix_arrivals, read_mrkdwn, slack_arrival
 from router.demo.smtp_conversation import ReceivedMail
 from router.documents.delivery import Delivery, Status
 from router.documents.json_types import JsonObject

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from router.demo import show
-from router.demo.received import Arrival
+from router.demo.arrival import Arrival
 from router.documents.json_types import JsonObject, JsonValue
 
 EMAIL: JsonValue = {"path": "mapping.#x.email[0]", "reason": "must be an address"}
@@ -46,6 +46,7 @@ def test_what_became_of_an_edit_of_the_mapping(status: JsonObject, sentence: str
     [
         (Arrival("matrix", "!r:h", "Hello\nyou", "$e"), "m1", "m1 → matrix !r:h  Hello you"),
         (Arrival("matrix", "@alice:h", "Hi", "$e"), "m1", "m1 → matrix the direct chat with @alice:h  Hi"),
+        (Arrival("inapp", "alice", "Hello\n\nyou", "notification:alice:1"), "m1", "m1 → inapp alice  Hello you"),
         (Arrival("slack", "C1", "Hello\nyou\nthere"), None, "“Hello” → slack C1  you there"),
         (
             Arrival("slack", "/services/T0/B0/secret", "Hello"),
