@@ -166,9 +166,9 @@ def second_routes(parts: Parts) -> APIRouter:
         return PreferencesOut.of(await parts.preferences.put(caller, wanted, customer_id))
 
     @routes.get("/unread-count")
-    async def unread_count(caller: caller) -> Count:
+    async def unread_count(caller: caller, customer_id: CustomerId = None) -> Count:
         """How many notifications the user has not read."""
-        return Count(count=await parts.inbox.unread_count(caller))
+        return Count(count=await parts.inbox.unread_count(caller, customer_id=customer_id))
 
     @routes.post("/mark-as-read")
     async def mark_as_read(caller: caller, body: IdsIn) -> Changed:
@@ -176,9 +176,9 @@ def second_routes(parts: Parts) -> APIRouter:
         return Changed.of(await parts.inbox.mark_many(caller, body.notification_ids))
 
     @routes.post("/mark-all-as-read")
-    async def mark_all_as_read(caller: caller) -> AllChanged:
+    async def mark_all_as_read(caller: caller, customer_id: CustomerId = None) -> AllChanged:
         """Mark all as read that there are now."""
-        return AllChanged(updated=await parts.inbox.mark_all_read(caller))
+        return AllChanged(updated=await parts.inbox.mark_all_read(caller, customer_id=customer_id))
 
     @routes.post("/delete")
     async def delete(caller: caller, body: IdsIn) -> Changed:

@@ -54,6 +54,19 @@ async def test_marking_counting_and_deleting(api: Api, database: Database) -> No
     assert [each["id"] for each in (await alice.get("/v1/notifications")).json()["notifications"]] == ids[:1]
 
 
+async def test_counting_and_marking_all_of_one_customer(api: Api, database: Database) -> None:
+    for customer in ("acme", "acme", "other", None):
+        await written(database, [made("alice", 1, customer_id=customer)])
+    alice, acme = api.client("alice", customers=["acme", "other"]), {"customer_id": "acme"}
+    assert (await alice.get(f"{API}/unread-count", params=acme)).json() == {"count": 2}
+    assert (await alice.post(f"{API}/mark-all-as-read", params=acme)).json() == {"success": True, "updated": 2}
+    assert (await alice.get(f"{API}/unread-count", params=acme)).json() == {"count": 0}
+    assert (await alice.get(f"{API}/unread-count")).json() == {"count": 2}
+    for method, path in (("GET", "unread-count"), ("POST", "mark-all-as-read")):
+        answer = await alice.request(method, f"{API}/{path}", params={"customer_id": "theirs"})
+        said(answer, 404, "notifications_m.not_found")
+
+
 async def test_preferences_are_those_of_the_first_form(api: Api) -> None:
     alice = api.client()
     saved = (await alice.put(f"{API}/preferences", json={"channels": {"email": False}})).raise_for_status().json()
