@@ -56,7 +56,7 @@ def test_the_wheel_holds_every_file_of_the_package(wheel: list[str]) -> None:
     }
     assert tracked <= set(wheel)
     kinds = {Path(name).suffix for name in tracked}
-    assert {".py", ".js", ".json", ".txt", ".typed"} <= kinds
+    assert {".css", ".html", ".js", ".json", ".py", ".txt", ".typed"} <= kinds
 
 
 def test_the_wheel_holds_the_licence_and_nothing_that_is_not_ours(wheel: list[str]) -> None:

@@ -13,6 +13,7 @@ from router.api.report_routes import report_routes
 from router.api.second_form import second_routes
 from router.api.unsubscribe_routes import unsubscribe_routes
 from router.api.v1 import v1_routes
+from router.api.widget_routes import widget_routes
 from router.settings import ApiSettings
 
 DESCRIPTION = """In-app notifications for front ends, and test endpoints for programs. Two forms, `/v1` and `/api`, over one
@@ -42,6 +43,7 @@ def make_api(settings: ApiSettings, parts: Parts) -> FastAPI:
     app.include_router(v1_routes(parts))
     app.include_router(second_routes(parts))
     app.include_router(report_routes(parts))
+    app.include_router(widget_routes())
     if parts.unsubscribe is not None:
         app.include_router(unsubscribe_routes(parts.unsubscribe, parts.preferences))
     app.add_middleware(BodyLimit, max_body_bytes=settings.max_body_bytes)
