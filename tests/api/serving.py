@@ -53,9 +53,9 @@ def api_settings(couchdb: CouchDBSettings, **more: object) -> Settings:
 
 
 @asynccontextmanager
-async def serving(settings: Settings) -> AsyncIterator[Api]:
-    """Serve the API for the time of the block."""
-    listener = socket.create_server(("127.0.0.1", 0))
+async def serving(settings: Settings, port: int = 0) -> AsyncIterator[Api]:
+    """Serve the API for the time of the block, on a port that is free or on this one."""
+    listener = socket.create_server(("127.0.0.1", port))
     api = Api(f"http://127.0.0.1:{listener.getsockname()[1]}")
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as group:
