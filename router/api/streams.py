@@ -66,7 +66,7 @@ class SseStreams:
         return _Response(_wire(stream), ping=0, send_timeout=SEND_TIMEOUT_SECONDS)
 
     def inject(self, draft: Draft) -> None:
-        """Show a notification to those of its users who are connected here. It has an id that no notification has."""
+        """Show a notification to those of its users who are connected here. It is no notification, so its id is null."""
         shown = to_inbox(draft.title, read_body(draft.content, "html"), self._max_content_bytes)
         data = {
             "id": None,

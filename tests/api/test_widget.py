@@ -244,9 +244,11 @@ async def test_all_of_it_can_be_done_by_keyboard(house: House, user: str) -> Non
     for _ in range(3):
         await press("Tab")
     await expect(bell.more).to_be_focused()
+    # Where the list was fetched again meanwhile, the first page is full again after the deletion.
+    shown = await bell.items.count()
     await press("Enter")
     await expect(bell.items).to_have_count(24)
-    await expect(bell.items.nth(19)).to_be_focused()
+    await expect(bell.items.nth(shown)).to_be_focused()
     await press("Escape")
     await expect(bell.panel).to_be_hidden()
     await expect(bell.button).to_be_focused()
