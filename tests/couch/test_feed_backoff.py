@@ -1,6 +1,6 @@
 """Pauses double up to the longest, lie anywhere below, and begin anew after success."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from router.couch.backoff import Backoff
@@ -32,6 +32,7 @@ def test_jitter_is_full() -> None:
     assert drawn == [(0, 2)]
 
 
+@settings(deadline=None)
 @given(st.floats(0.001, 100), st.floats(0.001, 1000), st.integers(1, 3000))
 def test_never_longer_than_allowed_however_often(base: float, longest: float, times: int) -> None:
     backoff = Backoff(base, longest)
