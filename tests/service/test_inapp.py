@@ -56,9 +56,10 @@ async def test_a_router_that_is_killed_again_and_again_makes_each_notification_o
             for _ in range(MESSAGES // KILLS):
                 await desk.write(f"m{written}", "#team", f"say {written}")
                 written += 1
-            # Cut off at another moment of their way each time.
+            # Cut off at another moment of their way each time. One that is cut off while it takes the lease leaves it behind,
+            # and the next one waits for it to run out.
             there = kill * 3
-            await desk.until(lambda found, there=there: len(found) >= there)  # type: ignore[misc]  # bound now
+            await desk.until(lambda found, there=there: len(found) >= there, timeout_seconds=30)  # type: ignore[misc]  # bound now
     async with running(settings, kinds):
         found = await desk.all_have("COMPLETE", 2 * MESSAGES, timeout_seconds=20)
     for user in ("alice", "bob"):
