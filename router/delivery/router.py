@@ -13,7 +13,7 @@ from router.documents.message import USER_SIGN
 from router.documents.timestamps import utc_now
 from router.routing.catalogue import NO_CATALOGUE
 from router.routing.person import NoPerson, PersonKey
-from router.routing.route import Routed, people_in, route
+from router.routing.route import Routed, read_message, settle
 
 
 class Request(NamedTuple):
@@ -50,12 +50,9 @@ class Router:
     async def route(self, requests: Sequence[Request]) -> list[Routed]:
         """Route these messages, in their order. Waits while CouchDB is away, where users have to be looked up."""
         mapping, catalogue = self.mapping.current, self.catalogue.current or NO_CATALOGUE
-        wanted = {key for request in requests for key in people_in(request.document, mapping, request.names)}
-        people = await self.people.find(wanted)
-        return [
-            route(request.document, mapping, utc_now(), request.names, people=people, catalogue=catalogue)
-            for request in requests
-        ]
+        read = [read_message(request.document, mapping, request.names) for request in requests]
+        people = await self.people.find({key for each in read for key in each.people})
+        return [settle(each, utc_now(), people=people, catalogue=catalogue) for each in read]
 
     async def known(self, names: Collection[str]) -> set[str]:
         """Which of these names, of groups and users, lead somewhere today."""

@@ -50,8 +50,6 @@ class Mapping:
     """What is odd but harms nothing else: a channel without credentials, an included group that is missing."""
     document: JsonObject = field(default_factory=dict, compare=False, repr=False)
     """The document that it was read from."""
-    names_users: bool = False
-    """Whether a group has users."""
 
 
 def read_mapping(document: JsonObject, readers: MappingOf[str, Reader]) -> Mapping:
@@ -94,8 +92,7 @@ def read_mapping(document: JsonObject, readers: MappingOf[str, Reader]) -> Mappi
         groups[name] = Group(tuple(targets), tuple(entry.included), tuple(dict.fromkeys(entry.listed_users)))
     if problems:
         raise InvalidDocumentError(problems)
-    names_users = any(group.users for group in groups.values())
-    return Mapping(parsed.rev, groups, tuple(warnings), document, names_users)
+    return Mapping(parsed.rev, groups, tuple(warnings), document)
 
 
 def _unknown(channel: str, readers: MappingOf[str, Reader]) -> str:

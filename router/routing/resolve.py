@@ -58,6 +58,10 @@ class Resolution:
         return [one.to for one in self.reached if isinstance(one.to, str)]
 
 
+NOWHERE = Resolution((), (), (), frozenset())
+"""What no names at all lead to."""
+
+
 def resolve(mapping: Mapping | None, names: Iterable[str]) -> Resolution:
     """Follow `names`, of groups and users, through the mapping; no mapping at all knows no group. Cycles and repetitions are
     harmless.

@@ -16,7 +16,7 @@ from router.documents.delivery import (
     message_delivery_id,
 )
 from router.documents.json_types import JsonObject
-from router.documents.message import USER_SIGN, MessageDocument
+from router.documents.message import MessageDocument
 from router.documents.problems import MOST_IN_A_SENTENCE, in_words, problems_of
 from router.documents.timestamps import to_text
 from router.routing.catalogue import NO_CATALOGUE, Catalogue
@@ -24,7 +24,7 @@ from router.routing.choice import Held, Topic
 from router.routing.mapping import Mapping
 from router.routing.person import NO_PEOPLE, People, PersonKey
 from router.routing.plan import Plan, Planned, Stopped, Unreadable, plan
-from router.routing.resolve import Resolution, resolve
+from router.routing.resolve import NOWHERE, Resolution, resolve
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,41 +39,48 @@ class Routed:
     """The document about the whole message: `FAILED` when it is malformed, `UNROUTABLE` when a group leads nowhere."""
 
 
-def people_in(document: JsonObject, mapping: Mapping | None, names: Sequence[str] | None = None) -> list[PersonKey]:
-    """The users whom `route` will have to know about, to route this message. Raises nothing."""
-    if not (mapping is not None and mapping.names_users) and not _may_name_users(document):
-        return []
-    try:
-        content = MessageDocument.model_validate(document).content
-    except ValidationError:
-        return []
-    resolution = resolve(mapping, content.names if names is None else names)
-    return [PersonKey(user, content.customer_id) for user in resolution.users]
+@dataclass(frozen=True, slots=True)
+class ReadMessage:
+    """A message document that was read, and what its names lead to."""
+
+    document: JsonObject
+    mapping: Mapping | None
+    """The mapping that its names were followed through."""
+    message: MessageDocument | None
+    """None when it is malformed."""
+    resolution: Resolution = NOWHERE
+    problem: str = ""
+    """What is wrong with a malformed one."""
+
+    @property
+    def people(self) -> list[PersonKey]:
+        """The users who must be known to settle it."""
+        customer = self.message.content.customer_id if self.message is not None else None
+        return [PersonKey(user, customer) for user in self.resolution.users]
 
 
-def route(
-    document: JsonObject,
-    mapping: Mapping | None,
-    now: datetime,
-    names: Sequence[str] | None = None,
-    *,
-    people: People = NO_PEOPLE,
-    catalogue: Catalogue = NO_CATALOGUE,
-) -> Routed:
-    """Route a message document by `mapping` (None: there is no mapping yet). Never raises for what a message says.
+def read_message(document: JsonObject, mapping: Mapping | None, names: Sequence[str] | None = None) -> ReadMessage:
+    """Read a message document and follow its names through `mapping` (None: there is no mapping yet). Raises nothing.
 
-    `names` are followed instead of those in `content.to`, where given: the part of a message that waited for them. `people`
-    has everybody in `people_in`.
+    `names` are followed instead of those in `content.to`, where given: the part of a message that waited for them.
     """
-    message_id, rev = str(document.get("_id")), document.get("_rev")
     try:
         message = MessageDocument.model_validate(document)
     except ValidationError as error:
-        reason = in_words(problems_of(error))
+        return ReadMessage(document, mapping, None, problem=in_words(problems_of(error)))
+    return ReadMessage(document, mapping, message, resolve(mapping, message.content.names if names is None else names))
+
+
+def settle(
+    read: ReadMessage, now: datetime, *, people: People = NO_PEOPLE, catalogue: Catalogue = NO_CATALOGUE
+) -> Routed:
+    """What a message comes to. `people` has everybody in `read.people`. Never raises for what a message says."""
+    message, mapping, resolution = read.message, read.mapping, read.resolution
+    message_id, rev = str(read.document.get("_id")), read.document.get("_rev")
+    if message is None:
         return Routed(
-            None, refusal=_refusal(message_id, rev, now, Status.FAILED, "malformed_message", reason, event=None)
+            None, refusal=_refusal(message_id, rev, now, Status.FAILED, "malformed_message", read.problem, event=None)
         )
-    resolution = resolve(mapping, message.content.names if names is None else names)
     planned = plan(resolution, people, Topic.of(message.content, catalogue), catalogue, now)
     deliveries = _deliveries(message, planned, mapping, now)
     refusal = None
@@ -91,6 +98,19 @@ def route(
         refusal.targets = len(deliveries)
         refusal.mapping_rev = mapping.rev if mapping else None
     return Routed(message, deliveries, refusal)
+
+
+def route(
+    document: JsonObject,
+    mapping: Mapping | None,
+    now: datetime,
+    names: Sequence[str] | None = None,
+    *,
+    people: People = NO_PEOPLE,
+    catalogue: Catalogue = NO_CATALOGUE,
+) -> Routed:
+    """Read a message and settle it, where everybody is known who may be asked for."""
+    return settle(read_message(document, mapping, names), now, people=people, catalogue=catalogue)
 
 
 def refuse(message_id: str, rev: str | None, now: datetime, code: str, reason: str) -> Delivery:
@@ -156,12 +176,6 @@ def _end(delivery: Delivery, status: Status, code: str, reason: str) -> None:
     delivery.status = status
     delivery.next_attempt_at = None
     delivery.error = DeliveryError(code=code, reason=reason)
-
-
-def _may_name_users(document: JsonObject) -> bool:
-    content = document.get("content")
-    to = content.get("to") if isinstance(content, dict) else None
-    return any(isinstance(name, str) and name.startswith(USER_SIGN) for name in (to if isinstance(to, list) else [to]))
 
 
 def _refusal(

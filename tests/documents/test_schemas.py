@@ -73,7 +73,7 @@ def test_the_larger_example_shows_every_kind_of_target() -> None:
     assert {target.channel for target in targets} == BUILT_IN.keys()
     assert any(target.is_secret and target.channel == "slack" for target in targets)
     assert any(target.options.get("alias") for target in targets)
-    assert mapping.names_users
+    assert any(group.users for group in mapping.groups.values())
 
 
 def _readers() -> dict[str, Reader]:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from router.documents.delivery import Delivery, Status
 from router.documents.json_types import JsonObject, JsonValue
 from router.routing.person import NoPerson, People, Person, PersonKey
-from router.routing.route import Routed, people_in, route
+from router.routing.route import Routed, read_message, route
 from tests.routing.making import mapping_of
 from tests.routing.people import person
 
@@ -23,7 +23,7 @@ def known(**people: Person | NoPerson) -> People:
 
 def routed(to: JsonValue, people: People, **content: JsonValue) -> Routed:
     document: JsonObject = {"_id": "m", "_rev": "1-a", "content": {"to": to, "body": "x", **content}}
-    asked = people_in(document, MAPPING)
+    asked = read_message(document, MAPPING).people
     assert set(asked) == set(people), "everybody is asked for, and nobody else"
     return route(document, MAPPING, NOW, people=people)
 
@@ -133,7 +133,7 @@ def test_a_user_without_addresses_is_as_good_as_none() -> None:
 
 def test_the_part_that_waited_for_a_user_is_routed_alone() -> None:
     document: JsonObject = {"_id": "m", "content": {"to": ["#team", "@carol"], "body": "x"}}
-    assert people_in(document, MAPPING, ["@carol"]) == [PersonKey("carol", None)]
+    assert read_message(document, MAPPING, ["@carol"]).people == [PersonKey("carol", None)]
     found = route(document, MAPPING, NOW, ["@carol"], people=known(carol=BOB))
     assert shown(found) == [("mail:bob", "@carol", "carol", None, "PENDING")]
 
@@ -142,6 +142,6 @@ def test_nobody_is_asked_for_where_no_users_are_named() -> None:
     plain = mapping_of({"#a": {"mail": "x"}})
     for to in ("#a", ["#a", "#b"], 5, None, ["@", 5]):
         document: JsonObject = {"_id": "m", "content": {"to": to, "body": "x"}}  # type: ignore[dict-item]
-        assert people_in(document, plain) == []
+        assert read_message(document, plain).people == []
     of_customer: JsonObject = {"_id": "m", "content": {"to": "@a", "body": "x", "customer_id": "acme"}}
-    assert people_in(of_customer, None) == [PersonKey("a", "acme")]
+    assert read_message(of_customer, None).people == [PersonKey("a", "acme")]
