@@ -100,19 +100,6 @@ def settle(
     return Routed(message, deliveries, refusal)
 
 
-def route(
-    document: JsonObject,
-    mapping: Mapping | None,
-    now: datetime,
-    names: Sequence[str] | None = None,
-    *,
-    people: People = NO_PEOPLE,
-    catalogue: Catalogue = NO_CATALOGUE,
-) -> Routed:
-    """Read a message and settle it, where everybody is known who may be asked for."""
-    return settle(read_message(document, mapping, names), now, people=people, catalogue=catalogue)
-
-
 def refuse(message_id: str, rev: str | None, now: datetime, code: str, reason: str) -> Delivery:
     """The `FAILED` document of a message that could not even be read."""
     return _refusal(message_id, rev, now, Status.FAILED, code, reason, event=None)

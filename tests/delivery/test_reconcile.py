@@ -11,8 +11,8 @@ from router.delivery.reconcile import Remaining, remaining
 from router.documents.delivery import Delivery, Status, message_delivery_id
 from router.documents.json_types import JsonValue
 from router.routing.mapping import Mapping
-from router.routing.route import Routed, refuse, route
-from tests.routing.making import mapping_of
+from router.routing.route import Routed, refuse
+from tests.routing.making import mapping_of, route
 
 NOW = datetime(2026, 11, 21, 8, 27, tzinfo=UTC)
 Store = dict[str, Delivery]

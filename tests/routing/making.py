@@ -1,8 +1,13 @@
 """Mappings for the routing tests, read as the router reads them."""
 
+from collections.abc import Sequence
+from datetime import datetime
+
 from router.channels.base import Target, TargetError
 from router.documents.json_types import JsonObject, JsonValue
 from router.routing.mapping import Mapping, Reader, read_mapping
+from router.routing.person import NO_PEOPLE, People
+from router.routing.route import Routed, read_message, settle
 
 
 def reader(channel: str, missing: str | None = None) -> Reader:
@@ -25,3 +30,15 @@ def mapping_of(groups: JsonValue, rev: str | None = "1-x") -> Mapping:
     """The mapping in force that `groups` are. Raises InvalidDocumentError."""
     document: JsonObject = {"_id": "ccs.notifications", "mapping": groups}
     return read_mapping({**document, "_rev": rev} if rev else document, READERS)
+
+
+def route(
+    document: JsonObject,
+    mapping: Mapping | None,
+    now: datetime,
+    names: Sequence[str] | None = None,
+    *,
+    people: People = NO_PEOPLE,
+) -> Routed:
+    """Read a message and settle it, where everybody is known who may be asked for."""
+    return settle(read_message(document, mapping, names), now, people=people)

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from router.documents.delivery import Delivery, Status
 from router.documents.json_types import JsonObject, JsonValue
 from router.routing.person import NoPerson, People, Person, PersonKey
-from router.routing.route import Routed, read_message, route
-from tests.routing.making import mapping_of
+from router.routing.route import Routed, read_message
+from tests.routing.making import mapping_of, route
 from tests.routing.people import person
 
 NOW = datetime(2026, 11, 21, 23, 0, tzinfo=UTC)

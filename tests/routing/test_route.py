@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from router.documents.delivery import Attempt, Delivery, Status, delivery_id, delivery_uuid, message_delivery_id
 from router.documents.json_types import JsonObject, JsonValue
 from router.routing.mapping import Mapping
-from router.routing.route import Routed, refuse, route
+from router.routing.route import Routed, refuse
 from tests.routing.arbitrary import JSON, TEXTS, TOWERS, tower
-from tests.routing.making import mapping_of
+from tests.routing.making import mapping_of, route
 
 NOW = datetime(2026, 11, 21, 8, 27, tzinfo=UTC)
 
