@@ -19,24 +19,11 @@ from benchmarks.figure import Result
 from benchmarks.machine import describe
 from benchmarks.processes import CHECKOUT, BenchError
 from benchmarks.stage import Stage
-from benchmarks.table import write_table
+from benchmarks.table import NAMES, write_table
 from router.couch.errors import CouchError
 from router.demo.pouchdb import StartError
 from router.demo.pouchdb_environment import InstallError
 
-NAMES: Final = (
-    "drain",
-    "latency",
-    "fan_out",
-    "many_targets",
-    "black_hole",
-    "storm",
-    "start_up",
-    "memory",
-    "inbox",
-    "streams",
-)
-"""The benchmarks, in the order in which they run; each is a module of that name."""
 RUNS: Final = 3
 RESULTS: Final = CHECKOUT / "benchmarks" / "results"
 PLOT_TIMEOUT_SECONDS: Final = 120.0

@@ -9,7 +9,7 @@ import orjson
 from benchmarks.processes import CHECKOUT
 from router.documents.json_types import JsonObject
 
-ORDER: Final = (
+NAMES: Final = (
     "drain",
     "latency",
     "fan_out",
@@ -21,6 +21,7 @@ ORDER: Final = (
     "inbox",
     "streams",
 )
+"""The benchmarks, in the order in which they run and stand in the table; each is a module of that name."""
 BEGIN: Final = "<!-- bench -->"
 END: Final = "<!-- /bench -->"
 FRAME: Final = f"""# What the router does, in figures
@@ -54,7 +55,7 @@ def write_table(results: Path) -> Path:
 
 def read_results(results: Path) -> list[JsonObject]:
     """What the benchmarks wrote into a folder, in the table's order."""
-    return [orjson.loads(file.read_bytes()) for name in ORDER if (file := results / f"{name}.json").exists()]
+    return [orjson.loads(file.read_bytes()) for name in NAMES if (file := results / f"{name}.json").exists()]
 
 
 def with_section(text: str, made: str) -> str:
