@@ -1,7 +1,8 @@
-"""What the first form of the API takes and gives, as its clients know it."""
+"""What the API takes and gives, as its clients know it; where its forms differ, the first one."""
 
 from typing import Annotated
 
+from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr
 
 from router.documents.catalogue import CatalogueGroup
@@ -11,11 +12,15 @@ from router.documents.notification import Notification
 from router.documents.preferences import Preferences
 from router.documents.timestamps import Timestamp
 from router.inbox.preferences import Choices
-from router.inbox.sending import Draft
+from router.inbox.sending import MAX_USERS, Draft
 from router.inbox.service import Page
 
 MAX_TITLE_CHARS = 1000
-MAX_USER_IDS = 1000
+
+CustomerId = Annotated[
+    str | None, Query(max_length=200, description="Those about this customer alone.", examples=["acme"])
+]
+"""A query parameter."""
 
 _NOTIFICATION: dict[str, JsonValue] = {
     "id": "019d2f0c-5a3b-7c41-9e1f-3a5b7c9d1e2f",
@@ -180,7 +185,7 @@ class TriggerIn(BaseModel):
     title: Annotated[StrictStr, Field(max_length=MAX_TITLE_CHARS)] = ""
     content: StrictStr = ""
     customer_id: ShortText | None = None
-    user_ids: Annotated[list[StrictStr], Field(max_length=MAX_USER_IDS)]
+    user_ids: Annotated[list[StrictStr], Field(max_length=MAX_USERS)]
     rec_type: ShortText | None = None
     rec_id: ShortText | None = None
 

@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 from starlette.types import ExceptionHandler
 
+from router.api.bodies import Wrong
 from router.documents.problems import in_words, problems_in
 from router.inbox.errors import Code, InboxError
 
@@ -50,6 +51,11 @@ class ApiError(Exception):
 def answer(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """The answer in the form that all errors have."""
     return JSONResponse({"code": code, "message": message}, status, headers=dict(headers or {}))
+
+
+def wrongs(*statuses: int) -> dict[int | str, dict[str, object]]:
+    """What the OpenAPI document says of these statuses."""
+    return {status: {"model": Wrong} for status in statuses}
 
 
 def add_handlers(app: FastAPI) -> None:

@@ -6,9 +6,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from router.api.errors import ApiError
+from router.api.errors import ApiError, wrongs
 from router.api.parts import Parts
-from router.api.v1 import wrongs
 from router.documents.delivery import Status
 from router.documents.json_types import JsonObject
 from router.inbox.caller import Caller, Role

@@ -6,9 +6,10 @@ from fastapi import APIRouter, Body, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field, StrictStr
 from pydantic.alias_generators import to_camel
 
-from router.api.bodies import PreferencesIn, PreferencesOut
+from router.api.bodies import CustomerId
+from router.api.errors import wrongs
 from router.api.parts import Parts
-from router.api.v1 import CustomerId, wrongs
+from router.api.preferences_routes import add_preferences
 from router.documents.json_types import JsonValue
 from router.documents.notification import Notification
 from router.documents.timestamps import Timestamp
@@ -155,15 +156,7 @@ def second_routes(parts: Parts) -> APIRouter:
             next_cursor=page.next_cursor,
         )
 
-    @routes.get("/preferences")
-    async def preferences(caller: caller, customer_id: CustomerId = None) -> PreferencesOut:
-        """What the user wants to be told, and how."""
-        return PreferencesOut.of(await parts.preferences.get(caller, customer_id))
-
-    @routes.put("/preferences")
-    async def put_preferences(caller: caller, wanted: PreferencesIn, customer_id: CustomerId = None) -> PreferencesOut:
-        """Save the user's preferences in place of those before."""
-        return PreferencesOut.of(await parts.preferences.put(caller, wanted, customer_id))
+    add_preferences(routes, parts)
 
     @routes.get("/unread-count")
     async def unread_count(caller: caller, customer_id: CustomerId = None) -> Count:

@@ -1,21 +1,22 @@
 """The first form of the API, `/v1/notifications…`: a thin skin over the inbox's services."""
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Body, Depends, Header, Path, Query, Response
 
 from router.api.bodies import (
+    CustomerId,
     NotificationOut,
     PageOut,
-    PreferencesIn,
-    PreferencesOut,
     ReadIn,
     Said,
     TriggerIn,
-    Wrong,
 )
+from router.api.errors import wrongs
 from router.api.parts import Parts
+from router.api.preferences_routes import add_preferences
 from router.inbox.caller import Caller, Role
+from router.inbox.keys import Status
 from router.inbox.service import DEFAULT_LIMIT, MAX_LIMIT, MAX_OFFSET
 
 SENT: Final = "Notification sent to all connected users"
@@ -25,9 +26,6 @@ MAX_EVENT_ID_CHARS: Final = 4096
 
 NotificationId = Annotated[
     str, Path(description="A notification's `id`.", examples=["019d2f0c-5a3b-7c41-9e1f-3a5b7c9d1e2f"])
-]
-CustomerId = Annotated[
-    str | None, Query(max_length=200, description="Those about this customer alone.", examples=["acme"])
 ]
 
 
@@ -45,7 +43,7 @@ def v1_routes(parts: Parts) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
         offset: Annotated[int, Query(ge=0, le=MAX_OFFSET, description="Slow where it is large: use `cursor`.")] = 0,
         cursor: Annotated[str | None, Query(max_length=1000, description="`next_cursor` of the page before.")] = None,
-        status: Literal["read", "unread", "all"] = "all",
+        status: Status = "all",
         customer_id: CustomerId = None,
     ) -> PageOut:
         """The user's notifications, newest first; without `customer_id` those of all the user's customers."""
@@ -55,15 +53,7 @@ def v1_routes(parts: Parts) -> APIRouter:
             )
         )
 
-    @routes.get("/preferences")
-    async def preferences(caller: caller, customer_id: CustomerId = None) -> PreferencesOut:
-        """What the user wants to be told, and how; with `customer_id` as one of that customer's."""
-        return PreferencesOut.of(await parts.preferences.get(caller, customer_id))
-
-    @routes.put("/preferences")
-    async def put_preferences(caller: caller, wanted: PreferencesIn, customer_id: CustomerId = None) -> PreferencesOut:
-        """Save the user's preferences in place of those before."""
-        return PreferencesOut.of(await parts.preferences.put(caller, wanted, customer_id))
+    add_preferences(routes, parts)
 
     @routes.get("/sse", response_class=Response, responses={200: {"content": {"text/event-stream": {}}}})
     async def sse(
@@ -88,8 +78,9 @@ def v1_routes(parts: Parts) -> APIRouter:
     @routes.post("/sse")
     async def inject(caller: key, body: TriggerIn) -> Said:  # noqa: ARG001 - whoever has a key
         """Show a notification to those who are connected to this process, and keep it nowhere."""
-        await parts.sending.check(body.draft())
-        parts.streams.inject(body.draft())
+        draft = body.draft()
+        await parts.sending.check(draft)
+        parts.streams.inject(draft)
         return Said(message=SENT)
 
     @routes.get("/{notification_id}", responses=wrongs(404))
@@ -112,8 +103,3 @@ def v1_routes(parts: Parts) -> APIRouter:
         return Said(message="Notification deleted")
 
     return routes
-
-
-def wrongs(*statuses: int) -> dict[int | str, dict[str, object]]:
-    """What the OpenAPI document says of these statuses."""
-    return {status: {"model": Wrong} for status in statuses}

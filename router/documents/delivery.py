@@ -8,10 +8,11 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from router.documents import prefixes
 from router.documents.json_types import JsonObject
 from router.documents.timestamps import Timestamp
 
-PREFIX = "delivery:"
+PREFIX = prefixes.DELIVERY
 """What the `_id` of every delivery document starts with."""
 
 MAX_REASON_CHARS = 1000
